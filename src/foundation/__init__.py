@@ -1,0 +1,1 @@
+"""Distributed Python as easy as single-node Python: a masterless cluster in a library."""
