@@ -1,0 +1,1 @@
+"""The ground: identity, time, tasks, events, codec. It knows nothing about clusters."""

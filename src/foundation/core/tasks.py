@@ -1,0 +1,89 @@
+"""Tasks with an owner: the only file that creates any.
+
+A :class:`TaskScope` is an async context manager. Whoever leaves it has cancelled and awaited every task that was
+started in it, so nothing outlives the part of the library that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from foundation.core.backoff import Backoff
+
+logger = logging.getLogger(__name__)
+
+RESTART = Backoff(first_s=0.2, most_s=15.0)
+
+
+class TaskScope:
+    """Own background tasks; a failing one is logged and never takes its siblings or the user's code along."""
+
+    def __init__(self, owner: str, *, chance: Callable[[], float] = random.random) -> None:
+        self._owner = owner
+        self._chance = chance
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Count the tasks that are not finished."""
+        return len(self._tasks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run ``work`` once in a task; an error it ends with is logged with the task's name."""
+        if self._closed:
+            work.close()
+            message = f"{self._owner} is stopped and starts no tasks"
+            raise RuntimeError(message)
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def keep_running(self, work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[Any]:
+        """Run ``work`` and, whenever it fails, run it again after a growing delay; end when it returns."""
+        return self.start(self._again_and_again(work, name), name)
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait until each has ended; safe to call twice."""
+        self._closed = True
+        mine = asyncio.current_task()
+        while tasks := [task for task in self._tasks if task is not mine]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - any failure of a component means: log it, try again
+                failures = 1 if loop.time() - began > RESTART.most_s else failures + 1
+                delay_s = RESTART.delay_s(failures, self._chance())
+                logger.warning(
+                    "%s: %s failed (%s: %s); again in %.1f s", self._owner, name, type(error).__name__, error, delay_s,
+                    exc_info=logger.isEnabledFor(logging.DEBUG),
+                )
+                await asyncio.sleep(delay_s)
+            else:
+                return
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)

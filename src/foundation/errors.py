@@ -1,0 +1,171 @@
+"""Every error that Foundation raises, drawn as one tree.
+
+::
+
+    FoundationError
+    ├── ConfigurationError            a value that cannot be used; says which, where it came from, what would do
+    │   ├── UnknownStrategyError      no adapter of that name; lists the names there are
+    │   └── MissingExtraError         an optional package is absent; names the `pip install` line
+    ├── LifecycleError
+    │   ├── NotRunningError           used before it was started or after it was stopped
+    │   └── AlreadyRunningError       started twice
+    ├── FabricError
+    │   ├── ListenError               the listening address cannot be bound
+    │   ├── HandshakeError            the other side is not one of us, or does not believe that we are
+    │   │   └── RefusedError          it said so, with the reason
+    │   ├── UnreachableError          nobody answers at that address
+    │   ├── FabricLostError           the session under this node is gone; the node cannot go on
+    │   └── CodecError                bytes that are not what they should be
+    ├── ProcessError
+    │   ├── ProcessDefinitionError    a class that cannot be a process (also a TypeError)
+    │   ├── ArgumentError             an argument that does not fit its annotation (also a TypeError)
+    │   ├── UnknownProcessClassError  the node does not have that class
+    │   ├── NoSuchProcessError        the process does not exist, or no longer
+    │   ├── NameTakenError            another process has that name
+    │   └── NoSuchNameError           no process has that name
+    ├── CallError
+    │   ├── NotDelivered              surely not executed
+    │   ├── CallTimeout               no answer in time; the outcome is unknown (also a TimeoutError)
+    │   ├── NodeDown                  the node went down; the outcome is unknown
+    │   └── RemoteError               raised by the handler over there; carries its traceback as text
+    └── NoEligibleNodeError           no member can run that process
+"""
+
+from __future__ import annotations
+
+
+class FoundationError(Exception):
+    """The root of all errors of this library."""
+
+
+class ConfigurationError(FoundationError):
+    """A configured value cannot be used."""
+
+
+class UnknownStrategyError(ConfigurationError):
+    """No adapter has that name."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional package is not installed; the message names the `pip install` line."""
+
+
+class LifecycleError(FoundationError):
+    """Something was used at the wrong time of its life."""
+
+
+class NotRunningError(LifecycleError):
+    """It has not been started, or it has been stopped."""
+
+
+class AlreadyRunningError(LifecycleError):
+    """It runs already, and only one may."""
+
+
+class FabricError(FoundationError):
+    """Something went wrong on the way between nodes."""
+
+
+class ListenError(FabricError):
+    """The address to listen on cannot be bound."""
+
+
+class HandshakeError(FabricError):
+    """The other side did not prove that it belongs to this cluster."""
+
+
+class RefusedError(HandshakeError):
+    """The other side refused this node and said why.
+
+    ``reason`` is one of the words of :class:`foundation.fabric.handshake.Refusal`.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class UnreachableError(FabricError):
+    """Nobody answers at the address.
+
+    ``connection_refused`` is true when the host answered that no program listens there: the process is gone, the
+    machine is not.
+    """
+
+    def __init__(self, message: str, *, connection_refused: bool = False) -> None:
+        super().__init__(message)
+        self.connection_refused = connection_refused
+
+
+class FabricLostError(FabricError):
+    """The session that carries this node is gone; the node cannot go on."""
+
+
+class CodecError(FabricError):
+    """Bytes from outside do not have the shape they should have."""
+
+
+class ProcessError(FoundationError):
+    """A process cannot be defined, started or found."""
+
+
+class ProcessDefinitionError(ProcessError, TypeError):
+    """The class cannot be a process; raised when the class is made."""
+
+
+class ArgumentError(ProcessError, TypeError):
+    """An argument does not fit the annotation of its parameter; raised at the caller, before anything is sent."""
+
+
+class UnknownProcessClassError(ProcessError):
+    """The node has not imported the class with that wire name."""
+
+
+class NoSuchProcessError(ProcessError):
+    """The process does not exist, or no longer."""
+
+
+class NameTakenError(ProcessError):
+    """Another process has the name already."""
+
+
+class NoSuchNameError(ProcessError):
+    """No process in the cluster has the name."""
+
+
+class CallError(FoundationError):
+    """A call did not come back with a result."""
+
+
+class NotDelivered(CallError):  # noqa: N818 - the words of the field, as in NodeDown
+    """The message was surely not handled: it is safe to send it again."""
+
+
+class CallTimeout(CallError, TimeoutError):  # noqa: N818
+    """No answer before the deadline. The handler may have run, or may yet."""
+
+
+class NodeDown(CallError):  # noqa: N818
+    """The node of the process went down before it answered. The handler may have run."""
+
+
+class RemoteError(CallError):
+    """The handler raised, over there.
+
+    When the type of the original error is known here, that type is raised and this error is its ``__cause__``.
+    ``error_type`` is the qualified name of the original, ``remote_traceback`` its traceback as text.
+    """
+
+    def __init__(self, message: str, *, error_type: str = "", remote_traceback: str = "") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.remote_traceback = remote_traceback
+
+    def __str__(self) -> str:
+        """Show the remote traceback below the message, as it would look over there."""
+        text = super().__str__()
+        return f"{text}\n\nremote traceback:\n{self.remote_traceback}" if self.remote_traceback else text
+
+
+class NoEligibleNodeError(FoundationError):
+    """No member of the cluster can run the process."""
