@@ -9,6 +9,7 @@
     ├── LifecycleError
     │   ├── NotRunningError           used before it was started or after it was stopped
     │   └── AlreadyRunningError       started twice
+    ├── DiscoveryError                a strategy can neither look up nor announce at the moment
     ├── FabricError
     │   ├── ListenError               the listening address cannot be bound
     │   ├── HandshakeError            the other side is not one of us, or does not believe that we are
@@ -60,6 +61,10 @@ class NotRunningError(LifecycleError):
 
 class AlreadyRunningError(LifecycleError):
     """It runs already, and only one may."""
+
+
+class DiscoveryError(FoundationError):
+    """A discovery strategy cannot do its work at the moment; it is tried again."""
 
 
 class FabricError(FoundationError):
