@@ -26,7 +26,7 @@ check: .dev ## Check format, style, types, layers, dead code and the rules of th
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --strict src $(wildcard tests/typing)
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/vulture
 	$(BIN)/python -m pytest --quiet tests/test_architecture.py
 
