@@ -74,7 +74,7 @@ def stray_tasks(tree: ast.AST) -> list[int]:
 def sleeps(tree: ast.AST) -> list[int]:
     """Give the lines that wait for time to pass.
 
-    ``asyncio.sleep(0)`` only lets other tasks run. Program text for another OS process is a string, not a call.
+    ``asyncio.sleep(0)`` only lets other tasks run. Program text for another OS process is a string.
     """
     return [call.lineno for call, name in calls(tree) if name in SLEEPERS and not _only_yields(call, name)]
 
