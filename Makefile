@@ -24,8 +24,8 @@ test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 check: .dev ## Check format, style, types, layers, dead code and the rules of the house
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy --strict src $(wildcard tests/typing)
-	$(BIN)/pyright
+	$(BIN)/mypy --strict $(wildcard src tests/typing)
+	$(BIN)/pyright --project pyproject.toml
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/vulture
 	$(BIN)/python -m pytest --quiet tests/test_architecture.py
