@@ -36,9 +36,7 @@ def test_files_are_short() -> None:
     """No source file is longer than a reader can hold in mind."""
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     found = [f"{path.relative_to(ROOT)}: {n} lines" for path, n in lengths.items() if n > rules.MAX_LINES]
-    require_none(
-        found, f"Split these by responsibility: {rules.MAX_LINES} lines at most, about 300 is the aim."
-    )
+    require_none(found, f"Split these by responsibility: {rules.MAX_LINES} lines at most, about 300 is the aim.")
 
 
 def test_file_names_say_what_is_inside() -> None:

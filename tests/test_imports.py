@@ -11,8 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 MODULES = sorted(
-    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-    for path in SOURCE.rglob("*.py")
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for path in SOURCE.rglob("*.py")
 )
 HEAVY = ("rich", "typer", "zenoh", "zeroconf")
 

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     incarnation: int
     before: int
     confirmed: int
-    count: int
+    frame_count: int
     frames: memoryview
 
 

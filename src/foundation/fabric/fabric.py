@@ -91,10 +91,11 @@ class Fabric:
                 self.node_id, namespace, self._cookie, options.host, options.session_port,
                 options.lease_s, options.open_timeout_s, options.introduction_timeout_s,
             )  # fmt: skip
-            self._session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
-            stack.push_async_callback(self._session.close)
-            self._session.subscribe(keys.frames_for(self.node_id), self._frames_arrived)
-            self._session.watch(keys.PRESENCE, self._token_changed)
+            session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
+            stack.push_async_callback(session.close)
+            self._session = session
+            session.subscribe(keys.frames_for(self.node_id), self._frames_arrived)
+            session.watch(keys.PRESENCE, self._token_changed)
             self._stack = stack.pop_all()
         return self
 
@@ -230,10 +231,10 @@ class Fabric:
             return
         self.counters.batches_received += 1
         self._peer(sender).receive(batch, len(payload), self.incarnation)
-        if batch.count:
+        if batch.frame_count:
             self.receive(sender, batch.frames)
 
-    def _token_changed(self, key: str, is_there: bool) -> None:  # noqa: FBT001 - the port's callback
+    def _token_changed(self, key: str, is_there: bool) -> None:
         try:
             token = keys.parse_presence(key)
         except CodecError as error:

@@ -91,7 +91,7 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
 Message = Hello | Challenge | Proof | Welcome | Refused
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Message).decode
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def encode(message: Message) -> bytes:
@@ -103,7 +103,7 @@ def encode(message: Message) -> bytes:
 def decode(body: bytes) -> Message:
     """Read a message without its length; anything else is a :class:`CodecError`."""
     try:
-        return _decode(body)
+        return _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         message = f"not a handshake message: {error}"
         raise CodecError(message) from error

@@ -23,6 +23,7 @@ PRESENCE = "presence/**"
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FACTS = 32 << 10
+_VERSION = re.compile(r"[0-9]{1,18}")
 
 
 class Presence(NamedTuple):
@@ -53,7 +54,7 @@ def presence(token: Presence) -> str:
 def parse_presence(key: str) -> Presence:
     """Read a token from its key; anything else is a :class:`CodecError`."""
     match key.split("/"):
-        case ["presence", node, version, facts] if _NODE.fullmatch(node) and version.isdecimal() and len(version) < 19:
+        case ["presence", node, version, facts] if _NODE.fullmatch(node) and _VERSION.fullmatch(version):
             return Presence(NodeId(node), int(version), _decode(facts))
         case _:
             message = f"not a presence token: {key[:80]!r}"

@@ -40,7 +40,7 @@ class Peer:
 
     def receive(self, batch: Batch, size: int, incarnation: int) -> None:
         """Count a batch of ``size`` bytes that came from the node; confirm when it is time, go on when it did."""
-        if self._incoming.receive(batch.before, size if batch.count else 0):
+        if self._incoming.receive(batch.before, size if batch.frame_count else 0):
             self._send(incarnation, [])
         self._outgoing.confirm(batch.confirmed)
         self.flush(incarnation)

@@ -168,13 +168,13 @@ class MemorySession:
 
     def _unlink(self, node: NodeId) -> None:
         if (other := self.linked.pop(node, None)) is not None:
-            for token in other._tokens.values():
+            for token in other._tokens.values():  # noqa: SLF001
                 self._token_changed(token, other.settings.namespace, there=False)
 
     def _tell_token(self, token: str, *, there: bool) -> None:
         for session in [self, *self.linked.values()]:
             if self._network.carries(self.node, session.node):
-                session._token_changed(token, self.settings.namespace, there=there)
+                session._token_changed(token, self.settings.namespace, there=there)  # noqa: SLF001
 
     def _token_changed(self, token: str, namespace: str, *, there: bool) -> None:
         for expression, changed in self._watchers.values():

@@ -131,7 +131,7 @@ class ZenohSession:
         timeout_s = self._settings.introduction_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                while node not in map(str, self._session.info.peers_zid()):
+                while node not in map(str, self._session.info.peers_zid()):  # noqa: ASYNC110 - Zenoh has no event
                     await asyncio.sleep(_MEETING_POLL_S)
         except TimeoutError:
             message = f"no link with the session at {', '.join(endpoints)} came up within {timeout_s} s"
@@ -156,7 +156,7 @@ class ZenohSession:
         return undo
 
     async def _watch_over(self) -> None:
-        while not self._session.is_closed():
+        while not self._session.is_closed():  # noqa: ASYNC110 - Zenoh has no event for this
             await asyncio.sleep(_WATCH_INTERVAL_S)
         self._lost("the Zenoh session was closed under the node")
 
@@ -253,7 +253,9 @@ def _free_port(host: str) -> int:
 def _listen_error(settings: SessionSettings, port: int, error: Exception) -> FabricError:
     where = f"{settings.host}:{port}"
     if "in use" in str(error):
-        return ListenError(f"cannot listen on {where}: the port is in use; stop its user or choose another session_port")
+        return ListenError(
+            f"cannot listen on {where}: the port is in use; stop its user or choose another session_port"
+        )
     if "listener" in str(error):
         return ListenError(f"cannot listen on {where}: {error}")
     return FabricError(f"the Zenoh session cannot be opened: {error}")
