@@ -1,0 +1,84 @@
+"""Run all strategies at once and pass on what they find; nothing that a strategy does can hurt the node."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Self
+
+from foundation.core.tasks import TaskScope
+from foundation.discovery.options import DiscoveryOptions
+from foundation.discovery.peers import Announcement
+from foundation.discovery.runner import Found, StrategyRunner, StrategyStatus, Timing
+from foundation.discovery.strategy import DiscoveryStrategy
+from foundation.errors import AlreadyRunningError
+
+
+class Discovery:
+    """Look for peers with every strategy, from entering until leaving.
+
+    ``found(strategy_name, peers)`` is called in the event loop after each lookup that succeeded, without this
+    node itself. It has no opposite: a lookup that fails, or finds fewer than before, takes nobody away.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last two are for tests
+        self,
+        strategies: Mapping[str, DiscoveryStrategy],
+        announcement: Announcement,
+        found: Found,
+        options: DiscoveryOptions | None = None,
+        *,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Prepare; the names of the strategies are for logs and the status."""
+        self._options = options or DiscoveryOptions()
+        self._loops = TaskScope("discovery")
+        self._foreign = TaskScope("discovery")
+        timing = Timing(chance, sleep)
+        self._runners = {
+            name: StrategyRunner(
+                name, strategy, announcement=announcement, found=found, options=self._options, timing=timing,
+                tasks=self._foreign,
+            )
+            for name, strategy in strategies.items()
+        }
+        self._entered = False
+
+    async def __aenter__(self) -> Self:
+        """Begin; returns at once, however slow a strategy is."""
+        if self._entered:
+            message = "discovery can be started once"
+            raise AlreadyRunningError(message)
+        self._entered = True
+        for name, runner in self._runners.items():
+            self._loops.start(runner.run(), name)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Say goodbye everywhere, within the time limits, and stop."""
+        try:
+            await self._loops.close()
+        finally:
+            # Abandoned code is cut off from its task; only a task that it started itself can still hold us.
+            closing = asyncio.timeout(self._options.grace_s)
+            try:
+                async with closing:
+                    await self._foreign.close()
+            except TimeoutError:
+                pass
+
+    async def first_round(self, timeout_s: float) -> bool:
+        """Return true once each strategy has tried its first lookup, or false after ``timeout_s`` seconds."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                for runner in self._runners.values():
+                    await runner.tried.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def status(self) -> dict[str, StrategyStatus]:
+        """Tell how each strategy is doing."""
+        return {name: runner.status for name, runner in self._runners.items()}
