@@ -1,1 +1,3 @@
 """Distributed Python as easy as single-node Python: a masterless cluster in a library."""
+
+__version__ = "0.1.0"

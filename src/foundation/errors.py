@@ -26,6 +26,7 @@
     │   └── NoSuchNameError           no process has that name
     ├── CallError
     │   ├── NotDelivered              surely not executed
+    │   │   └── Overloaded            because too much waits already
     │   ├── CallTimeout               no answer in time; the outcome is unknown (also a TimeoutError)
     │   ├── NodeDown                  the node went down; the outcome is unknown
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
@@ -144,6 +145,10 @@ class CallError(FoundationError):
 
 class NotDelivered(CallError):  # noqa: N818 - the words of the field, as in NodeDown
     """The message was surely not handled: it is safe to send it again."""
+
+
+class Overloaded(NotDelivered):
+    """The bounded queue in front of the receiver is full."""
 
 
 class CallTimeout(CallError, TimeoutError):  # noqa: N818

@@ -72,11 +72,16 @@ class TaskScope:
             began = loop.time()
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001 - any failure of a component means: log it, try again
+            except Exception as error:
                 failures = 1 if loop.time() - began > RESTART.most_s else failures + 1
                 delay_s = RESTART.delay_s(failures, self._chance())
                 logger.warning(
-                    "%s: %s failed (%s: %s); again in %.1f s", self._owner, name, type(error).__name__, error, delay_s,
+                    "%s: %s failed (%s: %s); again in %.1f s",
+                    self._owner,
+                    name,
+                    type(error).__name__,
+                    error,
+                    delay_s,
                     exc_info=logger.isEnabledFor(logging.DEBUG),
                 )
                 await asyncio.sleep(delay_s)

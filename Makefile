@@ -1,0 +1,51 @@
+# Each command prepares what it needs in .venv; run it again and that part takes no time.
+# PYTHON=... picks the interpreter for a new .venv, ARGS=... adds arguments to demo and test.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+ARGS ?=
+export PYTHON
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .runtime ## See a cluster form, fail over and heal on this machine
+	@$(BIN)/foundation demo $(ARGS)
+
+.PHONY: test
+test: .dev ## Run the tests, for example: make test ARGS="-k registry"
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: .dev ## Check format, style, types, layers, dead code and the rules of the house
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --strict $(wildcard src tests/typing)
+	$(BIN)/pyright --project pyproject.toml
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/vulture
+	$(BIN)/python -m pytest --quiet tests/test_architecture.py
+
+.PHONY: format
+format: .dev ## Format the code and apply the safe fixes
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## Resolve the dependencies again, for example: make lock ARGS=--upgrade
+	@tools/lock $(ARGS)
+
+.PHONY: clean
+clean: ## Remove the environments, the caches and what was built
+	@rm -rf .venv .venv-* .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: .runtime .dev
+.runtime:
+	@tools/setup-venv runtime
+.dev:
+	@tools/setup-venv dev

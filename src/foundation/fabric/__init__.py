@@ -1,0 +1,6 @@
+"""The wire: sessions that carry presence, frames and topics between the nodes of one cluster."""
+
+from foundation.fabric.fabric import Fabric, NodeAddress
+from foundation.fabric.options import FabricOptions
+
+__all__ = ["Fabric", "FabricOptions", "NodeAddress"]

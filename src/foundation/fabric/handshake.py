@@ -1,0 +1,206 @@
+"""How two nodes prove to each other that they belong to one cluster: a mutual challenge that never sends the cookie.
+
+::
+
+    dialer                                   door
+      ── Hello(cluster, node, nonce) ──────────▶      refuses: another cluster, another version, itself, no cookie
+      ◀───────────────── Challenge(nonce) ──
+      ── Proof(mac) ───────────────────────────▶      refuses: another cookie
+      ◀── Welcome(mac, who I am, endpoints) ──        the dialer checks that mac in turn
+
+The dialer proves first, so a stranger who merely knocks learns nothing that is made with the cookie. Both proofs cover
+both nonces and both identities, so neither can be replayed nor reflected. Pure: bytes in, bytes out.
+"""
+
+from __future__ import annotations
+
+import hmac
+from enum import StrEnum
+
+import msgspec
+
+from foundation.core.identity import NodeId
+from foundation.core.secret import Secret
+from foundation.errors import CodecError, HandshakeError, RefusedError
+
+PROTOCOL = 1
+NONCE_BYTES = 16
+MOST_BYTES = 16 << 10
+"""A longer handshake message is refused unread."""
+
+
+class Refusal(StrEnum):
+    """Why a door stays shut; the sentence is what the logs of both sides say."""
+
+    COOKIE = "its cookie is not the cookie of this cluster"
+    NO_COOKIE = "it has no cookie, and this cluster has one"
+    COOKIE_UNWANTED = "it has a cookie, and this cluster has none"
+    CLUSTER = "it belongs to another cluster"
+    PROTOCOL = "it speaks another version of the protocol"
+    ITSELF = "it is this node itself"
+    MALFORMED = "what it sent is not a handshake"
+
+
+class Identity(msgspec.Struct, frozen=True, array_like=True):
+    """Who a node is, as it says at a door."""
+
+    cluster: str
+    node: NodeId
+    name: str
+    version: str
+    endpoints: tuple[str, ...]
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """What the dialer says first."""
+
+    protocol: int
+    cluster: str
+    node: NodeId
+    nonce: bytes
+    has_cookie: bool
+    name: str = ""
+
+
+class Challenge(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """What the door asks a dialer to sign."""
+
+    nonce: bytes
+    node: NodeId
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The dialer's signature."""
+
+    mac: bytes
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """The door's signature, and how to go on."""
+
+    mac: bytes
+    identity: Identity
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """The door stays shut; ``reason`` is the name of a :class:`Refusal`."""
+
+    reason: str
+
+
+Message = Hello | Challenge | Proof | Welcome | Refused
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """Write a message with its length in front (two bytes)."""
+    body = _encode(message)
+    return len(body).to_bytes(2, "big") + body
+
+
+def decode(body: bytes) -> Message:
+    """Read a message without its length; anything else is a :class:`CodecError`."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        message = f"not a handshake message: {error}"
+        raise CodecError(message) from error
+
+
+class DialerHandshake:
+    """The dialer's side of one handshake."""
+
+    def __init__(self, me: Identity, cookie: Secret, nonce: bytes) -> None:
+        self._me = me
+        self._cookie = cookie
+        self._hello = Hello(PROTOCOL, me.cluster, me.node, nonce, bool(cookie), me.name)
+        self._challenge: Challenge | None = None
+
+    def hello(self) -> Hello:
+        """Return what to say first."""
+        return self._hello
+
+    def receive(self, message: Message) -> Proof | Identity:
+        """Take the door's answer: return the next message, or at the end who it is.
+
+        Raises :class:`RefusedError` with the door's reason, :class:`HandshakeError` when the door cannot prove that it
+        has the cookie.
+        """
+        match message:
+            case Refused(reason):
+                known = Refusal.__members__.get(reason)
+                text = f"refused by the node there: {_seen_by_dialer(known) if known else repr(reason[:80])}"
+                raise RefusedError(text, reason)
+            case Challenge() if self._challenge is None:
+                self._challenge = message
+                return Proof(_sign(self._cookie, b"dialer", self._hello, message))
+            case Welcome(mac, identity) if self._challenge is not None:
+                expected = _sign(self._cookie, b"door", self._hello, self._challenge)
+                if not hmac.compare_digest(mac, expected) or identity.node != self._challenge.node:
+                    text = "the node there does not have the cookie of this cluster"
+                    raise HandshakeError(text)
+                return identity
+            case _:
+                text = f"the node there answered with {type(message).__name__} out of turn"
+                raise HandshakeError(text)
+
+
+class DoorHandshake:
+    """The door's side of one handshake. :attr:`accepted` is set once the dialer has proved itself."""
+
+    def __init__(self, me: Identity, cookie: Secret, nonce: bytes) -> None:
+        self._me = me
+        self._cookie = cookie
+        self._challenge = Challenge(nonce, me.node)
+        self._hello: Hello | None = None
+        self.accepted = False
+
+    @property
+    def claimed_name(self) -> str:
+        """Who the dialer says it is; not proved before :attr:`accepted`."""
+        return f"{self._hello.name or 'a node'} {self._hello.node[:8]}" if self._hello else "a stranger"
+
+    def receive(self, message: Message) -> Challenge | Welcome | Refused:
+        """Take the dialer's message and return the answer; a :class:`Refused` ends the handshake."""
+        match message:
+            case Hello() if self._hello is None:
+                self._hello = message
+                refusal = self._objection(message)
+                return Refused(refusal.name) if refusal else self._challenge
+            case Proof(mac) if self._hello is not None and not self.accepted:
+                if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._hello, self._challenge)):
+                    return Refused(Refusal.COOKIE.name)
+                self.accepted = True
+                return Welcome(_sign(self._cookie, b"door", self._hello, self._challenge), self._me)
+            case _:
+                return Refused(Refusal.MALFORMED.name)
+
+    def _objection(self, hello: Hello) -> Refusal | None:
+        checks = (
+            (hello.protocol != PROTOCOL, Refusal.PROTOCOL),
+            (hello.cluster != self._me.cluster, Refusal.CLUSTER),
+            (hello.node == self._me.node, Refusal.ITSELF),
+            (len(hello.nonce) != NONCE_BYTES, Refusal.MALFORMED),
+            (bool(self._cookie) and not hello.has_cookie, Refusal.NO_COOKIE),
+            (not self._cookie and hello.has_cookie, Refusal.COOKIE_UNWANTED),
+        )
+        return next((refusal for objection, refusal in checks if objection), None)
+
+
+def _sign(cookie: Secret, role: bytes, hello: Hello, challenge: Challenge) -> bytes:
+    return cookie.prove(b"foundation handshake", role, _encode(hello), _encode(challenge))
+
+
+def _seen_by_dialer(refusal: Refusal) -> str:
+    """Turn the door's sentence about us into ours about ourselves."""
+    return {
+        Refusal.COOKIE: "this node's cookie is not the cookie of that cluster (set FOUNDATION_COOKIE alike on both)",
+        Refusal.NO_COOKIE: "this node has no cookie, and that cluster has one (set FOUNDATION_COOKIE)",
+        Refusal.COOKIE_UNWANTED: "this node has a cookie, and that cluster has none",
+        Refusal.CLUSTER: "that node belongs to another cluster",
+        Refusal.PROTOCOL: f"that node speaks another version of the protocol than {PROTOCOL}",
+        Refusal.ITSELF: "the address leads back to this node",
+        Refusal.MALFORMED: "it did not understand the handshake",
+    }[refusal]

@@ -1,0 +1,106 @@
+"""The key space inside a cluster, as a grammar.
+
+::
+
+    presence/<node>/<version>/<facts>     a liveliness token: the node is there, and these are its facts
+    frames/<receiver>/<sender>            frames from one node to one other
+    topics/<topic>                        what is published
+
+The cluster itself is the namespace in front of all of them, so clusters that share a network do not mix.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import NamedTuple
+
+from foundation.core.identity import NodeId
+from foundation.errors import CodecError, ConfigurationError
+
+PRESENCE = "presence/**"
+_NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MOST_FACTS = 32 << 10
+_VERSION = re.compile(r"[0-9]{1,18}")
+
+
+class Presence(NamedTuple):
+    """What one liveliness token says."""
+
+    node: NodeId
+    version: int
+    facts: bytes
+
+
+def namespace(cluster: str) -> str:
+    """Return the namespace of a cluster, or raise when its name cannot be one."""
+    if _CLUSTER.fullmatch(cluster) is None:
+        message = (
+            f"the cluster name {cluster!r} cannot be used: take 1 to 64 letters, digits, dots, dashes or underscores,"
+            " a letter or digit first"
+        )
+        raise ConfigurationError(message)
+    return f"foundation/{cluster}"
+
+
+def presence(token: Presence) -> str:
+    """Write a token as a key."""
+    facts = base64.urlsafe_b64encode(token.facts).decode().rstrip("=")
+    return f"presence/{token.node}/{token.version}/{facts or '-'}"
+
+
+def parse_presence(key: str) -> Presence:
+    """Read a token from its key; anything else is a :class:`CodecError`."""
+    match key.split("/"):
+        case ["presence", node, version, facts] if _NODE.fullmatch(node) and _VERSION.fullmatch(version):
+            return Presence(NodeId(node), int(version), _decode(facts))
+        case _:
+            message = f"not a presence token: {key[:80]!r}"
+            raise CodecError(message)
+
+
+def frames(receiver: NodeId, sender: NodeId) -> str:
+    """Return the key under which one node sends frames to another."""
+    return f"frames/{receiver}/{sender}"
+
+
+def frames_for(receiver: NodeId) -> str:
+    """Return the key expression of all frames to one node."""
+    return f"frames/{receiver}/*"
+
+
+def parse_sender(key: str) -> NodeId:
+    """Read the sender from the key of a frame."""
+    sender = key.rpartition("/")[2]
+    if _NODE.fullmatch(sender) is None:
+        message = f"not a sender: {key[:80]!r}"
+        raise CodecError(message)
+    return NodeId(sender)
+
+
+def topic(name: str) -> str:
+    """Return the key of a topic; ``name`` may hold the wildcards ``*`` (one segment) and ``**`` (any number)."""
+    if not name or any(not segment or set(segment) & set("$?#") for segment in name.split("/")):
+        message = f"the topic {name!r} cannot be used: no empty segments, none of the characters $ ? #"
+        raise ConfigurationError(message)
+    return f"topics/{name}"
+
+
+def parse_topic(key: str) -> str:
+    """Return the name of the topic that a key stands for."""
+    return key.removeprefix("topics/")
+
+
+def _decode(text: str) -> bytes:
+    if text == "-":
+        return b""
+    if len(text) > _MOST_FACTS:
+        message = f"facts of {len(text)} characters, more than {_MOST_FACTS}"
+        raise CodecError(message)
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        message = f"facts that are not base64: {text[:40]!r}"
+        raise CodecError(message) from error

@@ -1,0 +1,274 @@
+"""Eclipse Zenoh as the engine; the only file that imports it.
+
+Zenoh calls back from threads of its own. Every callback here puts what it got into one deque and wakes the event loop
+once per burst, so that no other file ever sees a foreign thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import zenoh
+
+from foundation.core.identity import NodeId
+from foundation.core.secret import Secret
+from foundation.core.tasks import TaskScope
+from foundation.errors import FabricError, ListenError, UnreachableError
+from foundation.fabric.transport import SessionSettings, Undo
+
+RUNTIME = "(rx: (worker_threads: 1), tx: (worker_threads: 1), app: (worker_threads: 1))"
+"""One worker thread for each job: measured to give the lowest latency; a user's own ZENOH_RUNTIME wins."""
+
+_WATCH_INTERVAL_S = 0.5
+_PORT_TRIES = 5
+_MEETING_POLL_S = 0.004
+
+
+class Transport:
+    """Open Zenoh sessions in peer mode."""
+
+    async def open(self, settings: SessionSettings, lost: Callable[[str], None]) -> ZenohSession:
+        """See the port."""
+        os.environ.setdefault("ZENOH_RUNTIME", RUNTIME)
+        for left in reversed(range(_PORT_TRIES if settings.port == 0 else 1)):
+            port = settings.port or _free_port(settings.host)
+            endpoint = f"tcp/{_bracketed(settings.host)}:{port}"
+            try:
+                async with asyncio.timeout(settings.open_timeout_s):
+                    session = await asyncio.to_thread(_open, _configuration(settings, listen=[endpoint]))
+            except TimeoutError:
+                message = f"the Zenoh session did not open within {settings.open_timeout_s} s"
+                raise FabricError(message) from None
+            except zenoh.ZError as error:
+                if left == 0 or "in use" not in str(error):
+                    raise _listen_error(settings, port, error) from None
+            else:
+                return ZenohSession(session, settings, endpoint, port, lost)
+        raise AssertionError
+
+
+class ZenohSession:
+    """One Zenoh session, brought home to the event loop."""
+
+    def __init__(
+        self, session: zenoh.Session, settings: SessionSettings, endpoint: str, port: int, lost: Callable[[str], None]
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._own_endpoint = endpoint if settings.host not in {"0.0.0.0", "::"} else f"tcp/127.0.0.1:{port}"  # noqa: S104
+        self._inbox = _Inbox(asyncio.get_running_loop())
+        self._declared: set[Any] = set()  # what Zenoh hands out ends when it is garbage collected
+        self._publishers: dict[str, zenoh.Publisher] = {}
+        self._lost = lost
+        self._tasks = TaskScope("zenoh session")
+        self._tasks.start(self._watch_over(), "watch over")
+        hosts = _addresses() if self._own_endpoint != endpoint else [settings.host]
+        self.endpoints = tuple(f"tcp/{_bracketed(host)}:{port}" for host in hosts)
+
+    def put(self, key: str, payload: bytes) -> None:
+        """See the port. The publisher of a key is kept, which spares Zenoh the look-up and keeps the order."""
+        publisher = self._publishers.get(key)
+        if publisher is None:
+            publisher = self._publishers[key] = self._session.declare_publisher(
+                key, congestion_control=zenoh.CongestionControl.BLOCK
+            )
+        publisher.put(payload)
+
+    def subscribe(self, expression: str, receive: Callable[[str, bytes], None]) -> Undo:
+        """See the port."""
+        deliver = self._inbox.deliver
+
+        def on_sample(sample: zenoh.Sample) -> None:
+            deliver(receive, str(sample.key_expr), sample.payload.to_bytes())
+
+        return self._keep(self._session.declare_subscriber(expression, on_sample))
+
+    def declare(self, token: str) -> Undo:
+        """See the port."""
+        return self._keep(self._session.liveliness().declare_token(token))
+
+    def watch(self, expression: str, changed: Callable[[str, bool], None]) -> Undo:
+        """See the port."""
+        deliver = self._inbox.deliver
+
+        def on_sample(sample: zenoh.Sample) -> None:
+            deliver(changed, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
+
+        return self._keep(self._session.liveliness().declare_subscriber(expression, on_sample, history=True))
+
+    async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
+        """Open a second, short session to both nodes, through which gossip makes them known to each other.
+
+        Zenoh cannot add an endpoint to a session that is open; the introducer is the way around that.
+        """
+        settings = self._settings
+        timeout_ms = int(settings.introduction_timeout_s * 1000)
+        configuration = _configuration(settings, connect=[self._own_endpoint, *endpoints])
+        configuration.insert_json5("connect/exit_on_failure", "true")
+        configuration.insert_json5("connect/timeout_ms", str(timeout_ms))
+        configuration.insert_json5("scouting/gossip/autoconnect", "[]")
+        try:
+            introducer = await asyncio.to_thread(_open, configuration)
+        except zenoh.ZError as error:
+            message = f"no session at {', '.join(endpoints)} let this node in within {timeout_ms} ms"
+            raise UnreachableError(message) from error
+        try:
+            await self._met(node, endpoints)
+        finally:
+            await asyncio.shield(asyncio.to_thread(introducer.close))
+
+    async def _met(self, node: NodeId, endpoints: Sequence[str]) -> None:
+        """Wait until gossip has done its work; the introducer must stay for that long."""
+        timeout_s = self._settings.introduction_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                while node not in map(str, self._session.info.peers_zid()):  # noqa: ASYNC110 - Zenoh has no event
+                    await asyncio.sleep(_MEETING_POLL_S)
+        except TimeoutError:
+            message = f"no link with the session at {', '.join(endpoints)} came up within {timeout_s} s"
+            raise UnreachableError(message) from None
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._tasks.close()
+        self._inbox.close()
+        with suppress(zenoh.ZError):
+            await asyncio.to_thread(self._session.close)
+
+    def _keep(self, declared: Any) -> Undo:  # noqa: ANN401 - subscribers and tokens share no type
+        self._declared.add(declared)
+
+        def undo() -> None:
+            if declared in self._declared:
+                self._declared.remove(declared)
+                with suppress(zenoh.ZError):
+                    declared.undeclare()
+
+        return undo
+
+    async def _watch_over(self) -> None:
+        while not self._session.is_closed():  # noqa: ASYNC110 - Zenoh has no event for this
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+        self._lost("the Zenoh session was closed under the node")
+
+
+class _Inbox:
+    """From Zenoh's threads to the loop: one wake-up per burst."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[Callable[..., None], str, Any]] = deque()
+        self._awake = False
+        self._closed = False
+
+    def deliver(self, receive: Callable[..., None], key: str, value: Any) -> None:  # noqa: ANN401
+        self._waiting.append((receive, key, value))
+        if not self._awake and not self._closed:
+            self._awake = True
+            with suppress(RuntimeError):  # the loop was closed without closing the session
+                self._loop.call_soon_threadsafe(self._drain)
+
+    def close(self) -> None:
+        self._closed = True
+        self._waiting.clear()
+
+    def _drain(self) -> None:
+        self._awake = False
+        # Only what is here now: a flood must not keep the loop from its other work.
+        for _ in range(len(self._waiting)):
+            if self._closed or not self._waiting:
+                return
+            receive, key, value = self._waiting.popleft()
+            receive(key, value)
+
+
+def _configuration(
+    settings: SessionSettings, *, listen: Sequence[str] = (), connect: Sequence[str] = ()
+) -> zenoh.Config:
+    configuration = zenoh.Config()
+    values = {
+        "mode": "peer",
+        "namespace": settings.namespace,
+        "listen/endpoints": list(listen),
+        "connect/endpoints": list(connect),
+        "scouting/multicast/enabled": False,
+        "transport/link/tx/lease": int(settings.lease_s * 1000),
+        "transport/shared_memory/enabled": False,
+    }
+    if listen:
+        values["id"] = settings.node
+    for key, value in values.items():
+        configuration.insert_json5(key, json.dumps(value))
+    if settings.cookie:
+        configuration.insert_json5("transport/auth/usrpwd", json.dumps(_credentials(settings)))
+    return configuration
+
+
+def _credentials(settings: SessionSettings) -> dict[str, str]:
+    """Name the cluster as the user and derive the password, so that the cookie itself reaches no file."""
+    return {
+        "user": Secret(settings.namespace).prove(b"user").hex()[:32],
+        "password": settings.cookie.prove(b"zenoh", settings.namespace.encode()).hex(),
+    }
+
+
+def _open(configuration: zenoh.Config) -> zenoh.Session:
+    """Open a session; Zenoh wants the accepted passwords in a file, which exists only meanwhile."""
+    try:
+        credentials = json.loads(configuration.get_json("transport/auth/usrpwd"))
+    except zenoh.ZError:
+        credentials = {}
+    if not credentials.get("user"):
+        return zenoh.open(configuration)
+    descriptor, path = tempfile.mkstemp(prefix="foundation-")  # readable by its owner only
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{credentials['user']}:{credentials['password']}\n")
+        configuration.insert_json5("transport/auth/usrpwd", json.dumps(credentials | {"dictionary_file": path}))
+        return zenoh.open(configuration)
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            message = f"cannot listen on {host}: {error.strerror}"
+            raise ListenError(message) from None
+        return int(probe.getsockname()[1])
+
+
+def _listen_error(settings: SessionSettings, port: int, error: Exception) -> FabricError:
+    where = f"{settings.host}:{port}"
+    if "in use" in str(error):
+        return ListenError(
+            f"cannot listen on {where}: the port is in use; stop its user or choose another session_port"
+        )
+    if "listener" in str(error):
+        return ListenError(f"cannot listen on {where}: {error}")
+    return FabricError(f"the Zenoh session cannot be opened: {error}")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _addresses() -> list[str]:
+    """Return the addresses under which other machines may know this one, loopback last."""
+    found = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # sends nothing: asks the kernel which address it would send from
+        found.add(str(probe.getsockname()[0]))
+    return [*sorted(found - {"127.0.0.1"}), "127.0.0.1"]

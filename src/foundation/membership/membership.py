@@ -1,0 +1,167 @@
+"""Take part in a cluster: tell others about this node, watch them, and say who is in.
+
+The decisions are made in :mod:`foundation.membership.view`; this file carries them out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from foundation.core.clock import Clock, SystemClock
+from foundation.core.events import EventSource
+from foundation.core.identity import NodeId
+from foundation.core.tasks import TaskScope
+from foundation.errors import CodecError, FabricError, UnreachableError
+from foundation.fabric import Fabric
+from foundation.membership.dialer import Dialer
+from foundation.membership.events import MemberDown, MemberEvent, MemberLeft, MemberUnreachable
+from foundation.membership.member import Facts, Member, MemberStatus, decode_facts, encode_facts
+from foundation.membership.options import MembershipOptions
+from foundation.membership.view import View
+
+logger = logging.getLogger(__name__)
+
+
+class Membership:
+    """This node's part in the cluster, and its view of the others."""
+
+    def __init__(
+        self, fabric: Fabric, facts: Facts, options: MembershipOptions | None = None, clock: Clock | None = None
+    ) -> None:
+        self.events: EventSource[MemberEvent] = EventSource()
+        self.gone: Callable[[NodeId], None] = lambda _node: None
+        self._fabric = fabric
+        self._options = options or MembershipOptions()
+        self._clock = clock or SystemClock()
+        self._view = View(fabric.node_id, self._options)
+        self._facts = facts
+        self._dialer = Dialer(fabric, self._options, self._clock, self._dial_failed)
+        self._tried: dict[NodeId, dict[str, bool]] = {}
+        self._stack = AsyncExitStack()
+        self._announced: Facts | None = None
+
+    async def __aenter__(self) -> Self:
+        self._fabric.presence_changed = self._presence_changed
+        self._fabric.admits = self._view.admits
+        async with AsyncExitStack() as stack:
+            stack.callback(self.events.end)
+            await stack.enter_async_context(self._dialer)
+            tasks = await stack.enter_async_context(TaskScope("membership"))
+            self.describe(addresses=self._fabric.addresses)
+            tasks.keep_running(self._tick, "tick")
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def me(self) -> Member:
+        """This node, as it describes itself."""
+        return Member.from_facts(self._fabric.node_id, self._facts)
+
+    def members(self) -> list[Member]:
+        """Return everybody who is in: this node first (unless it only observes), then the others by name."""
+        mine = [] if self._facts.observer else [self.me]
+        return mine + self._view.members()
+
+    def member(self, node: NodeId) -> Member | None:
+        """Return one member, or None when it is not known or gone."""
+        return self.me if node == self._fabric.node_id else self._view.member(node)
+
+    def dialer_wants(self, addresses: Iterable[str], node: NodeId | None) -> None:
+        """Take addresses that discovery found."""
+        self._dialer.want(addresses, node)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until all addresses known so far were tried once, or the time is over."""
+        await self._dialer.settle(timeout_s)
+
+    def describe(self, **changes: Any) -> None:  # noqa: ANN401 - any field of Facts
+        """Change what this node says about itself and tell the others."""
+        self._facts = msgspec.structs.replace(self._facts, **changes)
+        self._announce()
+
+    def become(self, status: MemberStatus) -> None:
+        """Enter the next station: up, or leaving."""
+        self.describe(status=status)
+
+    def _announce(self) -> None:
+        self._fabric.incarnation = self._view.incarnation
+        facts = msgspec.structs.replace(
+            self._facts,
+            incarnation=self._view.incarnation,
+            unreachable=self._view.suspicions(),
+            gone=self._view.farewells(),
+        )
+        if facts != self._announced:
+            self._fabric.announce(encode_facts(facts))
+            self._announced = facts
+            self._facts = facts
+
+    def _presence_changed(self, node: NodeId, data: bytes | None) -> None:
+        now = self._clock.now()
+        self._tried.pop(node, None)
+        if data is None:
+            if self._view.is_observer(node):
+                self._part(node)
+            self._carry_out(self._view.absent(node, now))
+            return
+        try:
+            facts = decode_facts(data)
+        except CodecError as error:
+            logger.warning("node %s: %s", node[:8], error)
+            return
+        self._carry_out(self._view.present(node, facts, now))
+        self._seek_unreachable()
+
+    def _carry_out(self, events: list[MemberEvent]) -> None:
+        for event in events:
+            logger.info("%s", event)
+            if isinstance(event, MemberUnreachable):
+                self._seek(event.member)
+            if isinstance(event, MemberDown | MemberLeft):
+                self._part(event.member.node_id)
+            if isinstance(event, MemberLeft):
+                self._dialer.forget(event.member.node_id)
+            self.events.emit(event)
+        self._announce()
+
+    def _part(self, node: NodeId) -> None:
+        self._tried.pop(node, None)
+        self._fabric.forget(node)
+        self.gone(node)
+
+    def _seek_unreachable(self) -> None:
+        """Try whom others cannot reach and this node has never met."""
+        for member in self._view.members():
+            if member.status is MemberStatus.UNREACHABLE and member.node_id not in self._tried:
+                self._seek(member)
+
+    def _seek(self, member: Member) -> None:
+        self._tried[member.node_id] = {}
+        self._dialer.want(member.addresses, member.node_id, at_once=True)
+
+    def _dial_failed(self, address: str, error: FabricError) -> None:
+        refused = isinstance(error, UnreachableError) and error.connection_refused
+        for member in self._view.members():
+            if member.status is MemberStatus.UNREACHABLE and address in member.addresses:
+                tried = self._tried.setdefault(member.node_id, {})
+                tried[address] = refused
+                if len(tried) == len(member.addresses):
+                    all_refuse = all(tried.values())
+                    self._carry_out(self._view.unreached(member.node_id, self._clock.now(), refused=all_refuse))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.tick_s)
+            self._carry_out(self._view.tick(self._clock.now()))

@@ -1,0 +1,231 @@
+"""Who is in the cluster, as one node sees it: a state machine over what it was told and what time it is. Pure.
+
+*Consistency.* The view is this node's own. ``unreachable`` is its opinion alone. It calls a member ``down`` only once
+every node in its connected component of the reachability graph has called that member unreachable, for
+``down_after_s``, or at once when moreover the member's host answers that no program listens there any more. So a cut
+between two nodes that both reach a third downs nobody. Two sides of a partition each down the other: what follows from
+that is for the partition policy to say.
+
+Sources: the component rule is that of Pekko's reachability table, the agreement of many observers that of Rapid (Suresh
+et al. 2018), incarnations and refutation are those of SWIM (Das et al. 2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from foundation.core.identity import NodeId
+from foundation.membership.events import (
+    MemberDown,
+    MemberEvent,
+    MemberJoining,
+    MemberLeaving,
+    MemberLeft,
+    MemberReachable,
+    MemberUnreachable,
+    MemberUp,
+    MemberUpdated,
+)
+from foundation.membership.member import Facts, Farewell, Member, MemberStatus, Suspicion
+from foundation.membership.options import MembershipOptions
+
+_ENTERED = {
+    MemberStatus.JOINING: MemberJoining,
+    MemberStatus.UP: MemberUp,
+    MemberStatus.LEAVING: MemberLeaving,
+}
+_MOST_FAREWELLS = 64
+
+
+@dataclass(slots=True)
+class _Record:
+    """What the view holds about one member."""
+
+    member: Member
+    facts: Facts
+    is_present: bool
+    tried: bool = True
+    """False for a member known by hearsay alone that this node has not tried to reach yet."""
+    refuses: bool = False
+    """The member's host answers, and nothing listens at its addresses."""
+    agreed_since: float | None = None
+    """Since when everybody in reach has called it unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    incarnation: int
+    status: MemberStatus
+    at: float
+
+
+class View:
+    """The members that one node knows, apart from itself."""
+
+    def __init__(self, me: NodeId, options: MembershipOptions) -> None:
+        self._me = me
+        self._options = options
+        self._records: dict[NodeId, _Record] = {}
+        self._gone: dict[NodeId, _Gone] = {}
+        self._observers: set[NodeId] = set()
+        self._last_tick: float | None = None
+        self.incarnation = 1
+        """This node's own; raised when others have called it down."""
+
+    def members(self) -> list[Member]:
+        """Return the other members, whatever their condition, ordered by name."""
+        return sorted((record.member for record in self._records.values()), key=lambda m: (m.name, m.node_id))
+
+    def member(self, node: NodeId) -> Member | None:
+        """Return one member, or None when it is not known or gone."""
+        record = self._records.get(node)
+        return record.member if record else None
+
+    def admits(self, node: NodeId, incarnation: int) -> bool:
+        """Tell whether frames of that incarnation of a node are to be taken."""
+        gone = self._gone.get(node)
+        return gone is None or incarnation > gone.incarnation
+
+    def is_observer(self, node: NodeId) -> bool:
+        """Tell whether a node only looks on: present, and not a member."""
+        return node in self._observers
+
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        """Return this node's own opinion of whom it cannot reach."""
+        found = (r.member for r in self._records.values() if not r.is_present and r.tried)
+        return tuple(
+            Suspicion(m.node_id, m.incarnation, m.name, m.addresses) for m in sorted(found, key=lambda m: m.node_id)
+        )
+
+    def farewells(self) -> tuple[Farewell, ...]:
+        """Return who is gone, the latest if there are many: a node that was called down reads it here."""
+        latest = sorted(self._gone.items(), key=lambda item: item[1].at)[-_MOST_FAREWELLS:]
+        return tuple(Farewell(node, gone.incarnation, gone.status) for node, gone in sorted(latest))
+
+    def present(self, node: NodeId, facts: Facts, now: float) -> list[MemberEvent]:
+        """Take what a node that is present says about itself and others."""
+        self._refute(facts.gone)
+        if facts.observer:
+            self._observers.add(node)
+            return []
+        if not self.admits(node, facts.incarnation):
+            return []
+        self._gone.pop(node, None)
+        events = self._entered(node, facts)
+        for suspicion in facts.unreachable:
+            self._hear(suspicion)
+        for farewell in facts.gone:
+            events += self._adopt(farewell, now)
+        return events + self._judge(now)
+
+    def absent(self, node: NodeId, now: float) -> list[MemberEvent]:
+        """Take that the link to a node is gone."""
+        self._observers.discard(node)
+        record = self._records.get(node)
+        if record is None or not record.is_present:
+            return []
+        if record.member.status is MemberStatus.LEAVING:
+            return [self._part(node, MemberStatus.LEFT, now)]
+        record.is_present = False
+        record.refuses = False
+        record.member = replace(record.member, status=MemberStatus.UNREACHABLE)
+        return [MemberUnreachable(record.member), *self._judge(now)]
+
+    def unreached(self, node: NodeId, now: float, *, refused: bool) -> list[MemberEvent]:
+        """Take that a try to reach an unreachable member failed; ``refused``: all its addresses refuse."""
+        record = self._records.get(node)
+        if record is None or record.is_present:
+            return []
+        record.tried = True
+        record.refuses = refused
+        return self._judge(now)
+
+    def tick(self, now: float) -> list[MemberEvent]:
+        """Take what time it is."""
+        stood_still = self._last_tick is not None and now - self._last_tick > self._options.stall_s
+        self._last_tick = now
+        if stood_still:
+            for record in self._records.values():
+                record.agreed_since = None
+        for node, gone in list(self._gone.items()):
+            if now - gone.at > self._options.retention_s:
+                del self._gone[node]
+        return self._judge(now)
+
+    def _entered(self, node: NodeId, facts: Facts) -> list[MemberEvent]:
+        known = self._records.get(node)
+        member = Member.from_facts(node, facts)
+        self._records[node] = _Record(member, facts, is_present=True)
+        if known is None or (not known.is_present and facts.incarnation > known.member.incarnation):
+            return [_ENTERED[facts.status](member)]
+        if not known.is_present:
+            return [MemberReachable(member)]
+        if known.member.status is not facts.status or facts.incarnation > known.member.incarnation:
+            return [_ENTERED[facts.status](member)]
+        return [MemberUpdated(member)] if member != known.member else []
+
+    def _refute(self, farewells: Iterable[Farewell]) -> None:
+        """Come back as a new incarnation when somebody has called this one down."""
+        for farewell in farewells:
+            if farewell.node == self._me and farewell.incarnation >= self.incarnation:
+                self.incarnation = farewell.incarnation + 1
+
+    def _hear(self, suspicion: Suspicion) -> None:
+        """Take up a member that is known by another's suspicion only, so as to try it and to have a say."""
+        node = suspicion.node
+        if node in self._records or node == self._me or not self.admits(node, suspicion.incarnation):
+            return
+        facts = Facts(suspicion.name, MemberStatus.UP, suspicion.incarnation, suspicion.addresses)
+        member = Member.from_facts(node, facts, status=MemberStatus.UNREACHABLE)
+        self._records[node] = _Record(member, facts, is_present=False, tried=False)
+
+    def _adopt(self, farewell: Farewell, now: float) -> list[MemberEvent]:
+        """Follow a node in reach that has given up a member which this node cannot see either."""
+        record = self._records.get(farewell.node)
+        if record is None or record.is_present or farewell.incarnation < record.member.incarnation:
+            return []
+        return [self._part(farewell.node, farewell.status, now, "everybody who could still be asked gave it up")]
+
+    def _judge(self, now: float) -> list[MemberEvent]:
+        """Call down whom everybody in reach has given up."""
+        events: list[MemberEvent] = []
+        for node, record in list(self._records.items()):
+            if record.is_present or not record.tried or not self._all_agree(node):
+                record.agreed_since = None
+                continue
+            if record.agreed_since is None:
+                record.agreed_since = now
+            waited_s = now - record.agreed_since
+            if record.refuses:
+                events.append(self._part(node, MemberStatus.DOWN, now, "its host answers, its process does not exist"))
+            elif waited_s >= self._options.down_after_s:
+                reason = f"nobody in reach has reached it for {waited_s:.1f} s"
+                events.append(self._part(node, MemberStatus.DOWN, now, reason))
+        return events
+
+    def _all_agree(self, node: NodeId) -> bool:
+        incarnation = self._records[node].member.incarnation
+        return all(
+            any(s.node == node and s.incarnation >= incarnation for s in self._records[voter].facts.unreachable)
+            for voter in self._component(without=node)
+        )
+
+    def _component(self, *, without: NodeId) -> set[NodeId]:
+        """Return whom this node reaches, directly or through others, this node and ``without`` left out."""
+        others = {node for node in self._records if node != without}
+        reached: set[NodeId] = set()
+        edge = {node for node in others if self._records[node].is_present}
+        while edge:
+            reached |= edge
+            edge = {node for node in others - reached if any(self._is_seen_by(node, witness) for witness in edge)}
+        return reached
+
+    def _is_seen_by(self, node: NodeId, witness: NodeId) -> bool:
+        facts = self._records[witness].facts
+        return all(suspicion.node != node for suspicion in facts.unreachable)
+
+    def _part(self, node: NodeId, status: MemberStatus, now: float, reason: str = "") -> MemberEvent:
+        member = replace(self._records.pop(node).member, status=status)
+        self._gone[node] = _Gone(member.incarnation, status, now)
+        return MemberLeft(member) if status is MemberStatus.LEFT else MemberDown(member, reason)
