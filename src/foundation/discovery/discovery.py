@@ -22,7 +22,7 @@ class Discovery:
     node itself. It has no opposite: a lookup that fails, or finds fewer than before, takes nobody away.
     """
 
-    def __init__(  # noqa: PLR0913 - the last two are for tests
+    def __init__(
         self,
         strategies: Mapping[str, DiscoveryStrategy],
         announcement: Announcement,
@@ -39,7 +39,12 @@ class Discovery:
         timing = Timing(chance, sleep)
         self._runners = {
             name: StrategyRunner(
-                name, strategy, announcement=announcement, found=found, options=self._options, timing=timing,
+                name,
+                strategy,
+                announcement=announcement,
+                found=found,
+                options=self._options,
+                timing=timing,
                 tasks=self._foreign,
             )
             for name, strategy in strategies.items()

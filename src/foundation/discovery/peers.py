@@ -13,6 +13,7 @@ from foundation.errors import ConfigurationError
 
 MOST_ADDRESSES = 64
 MOST_TEXT = 512
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]
         if default_port is None:
             raise _wrong_address(text, "the port is missing")
         return host, default_port
-    decimal = port_text.isascii() and port_text.isdecimal() and len(port_text) <= 5
-    if not decimal or not 0 < int(port_text) < 65536:
+    decimal = port_text.isascii() and port_text.isdecimal() and len(port_text) <= len(str(MOST_PORT))
+    if not decimal or not 0 < int(port_text) <= MOST_PORT:
         raise _wrong_address(text, "the port must be a number from 1 to 65535")
     return host, int(port_text)
 

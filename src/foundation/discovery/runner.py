@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from foundation.core.tasks import TaskScope
@@ -53,7 +53,7 @@ class Timing:
 class StrategyRunner:
     """The loop around one strategy."""
 
-    def __init__(  # noqa: PLR0913 - made in one place
+    def __init__(
         self,
         name: str,
         strategy: DiscoveryStrategy,
@@ -155,7 +155,7 @@ class StrategyRunner:
 
     def _succeeded(self, peers: frozenset[Peer]) -> None:
         before = self._status
-        self._status = StrategyStatus(True, before.last_error, 0, before.lookups + 1, peers)
+        self._status = replace(before, healthy=True, failures=0, lookups=before.lookups + 1, peers=peers)
         if before.failures:
             logger.info("discovery %s: works again after %d failures", self._name, before.failures)
         if peers != before.peers:
@@ -167,7 +167,7 @@ class StrategyRunner:
 
     def _failed(self, why: str) -> None:
         before = self._status
-        self._status = StrategyStatus(False, why, before.failures + 1, before.lookups, before.peers)
+        self._status = replace(before, healthy=False, last_error=why, failures=before.failures + 1)
         if not before.failures:
             phase = "lookup" if self._started else "start"
             logger.warning("discovery %s: the %s failed (%s); trying on", self._name, phase, why)
