@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,13 +42,18 @@ class TaskScope:
     ) -> None:
         await self.close()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run ``work`` once in a task; an error it ends with is logged with the task's name."""
+    def start(
+        self, work: Coroutine[Any, Any, Any], name: str, *, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        """Run ``work`` once in a task; an error it ends with is logged with the task's name.
+
+        ``context`` holds its context variables; without one they are copied from the caller.
+        """
         if self._closed:
             work.close()
             message = f"{self._owner} is stopped and starts no tasks"
             raise RuntimeError(message)
-        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}")
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task

@@ -1,0 +1,77 @@
+"""What can be done with a reference besides calling its methods: cast, send, options."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from msgspec import Raw
+
+from foundation.core.identity import ProcessId
+from foundation.errors import ArgumentError
+from foundation.processes.messages import Cast, Keywords, Message
+from foundation.processes.process import Process
+from foundation.processes.reference import UNSET, Reference, remote_method
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def cast(
+    method: Callable[P, Coroutine[Any, Any, Any]], /, *args: P.args, **kwargs: P.kwargs
+) -> Coroutine[Any, Any, None]:
+    """Call ``method`` of a reference without waiting for it: ``await cast(counter.add, 3)``.
+
+    The arguments are checked at once. Nobody hears of an error in the handler, except the log over there.
+    """
+    reference, bound = remote_method(method)
+    if bound.stream:
+        message = f"{bound.spec.where} is a stream, and somebody must read it: use `async for`"
+        raise ArgumentError(message)
+    arguments, keywords = bound.signature.encode(args, kwargs)
+    return _cast(reference, bound.name, arguments, keywords)
+
+
+def send(reference: object, message: object) -> Coroutine[Any, Any, None]:
+    """Give a plain message to the `handle_message` of a process, without waiting for it.
+
+    The message is checked at once, as far as the class of the process is known here.
+    """
+    receiver = _reference_of(reference)
+    kind, body = receiver._binding.plain.encode(message)  # noqa: SLF001
+    return _send(receiver, kind, body)
+
+
+def options(reference: T, *, timeout_s: float | None = UNSET) -> T:
+    """Return a reference to the same process whose calls have other limits.
+
+    ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever.
+    """
+    known = _reference_of(reference)
+    limit_s = known._timeout_s if timeout_s is UNSET else timeout_s  # noqa: SLF001
+    return type(known)(known._process_id, known._name, limit_s, known._wire_name)  # type: ignore[return-value]  # noqa: SLF001
+
+
+def _reference_of(value: object) -> Reference:
+    if issubclass(type(value), Reference):
+        return value  # type: ignore[return-value]
+    if isinstance(value, Process):
+        return value.reference  # type: ignore[return-value]
+    message = f"expected a reference to a process, got {type(value).__name__}"
+    raise ArgumentError(message)
+
+
+async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
+    target = await _target(reference)
+    reference._dialer.post(target, Cast(target.serial, method, Raw(arguments), keywords))  # noqa: SLF001
+
+
+async def _send(reference: Reference, kind: str, body: bytes) -> None:
+    target = await _target(reference)
+    reference._dialer.post(target, Message(target.serial, kind, Raw(body)))  # noqa: SLF001
+
+
+async def _target(reference: Reference) -> ProcessId:
+    if reference._process_id is not None:  # noqa: SLF001
+        return reference._process_id  # noqa: SLF001
+    return await reference._dialer.find(str(reference._name))  # noqa: SLF001
