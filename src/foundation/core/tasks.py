@@ -42,9 +42,7 @@ class TaskScope:
     ) -> None:
         await self.close()
 
-    def start(
-        self, work: Coroutine[Any, Any, Any], name: str, *, context: Context | None = None
-    ) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, Any], name: str, *, context: Context | None = None) -> asyncio.Task[Any]:
         """Run ``work`` once in a task; an error it ends with is logged with the task's name.
 
         ``context`` holds its context variables; without one they are copied from the caller.

@@ -39,6 +39,7 @@ class FabricCounters:
     """What passed, and what was thrown away because it had the wrong shape or came from a past incarnation."""
 
     frames_sent: int = 0
+    frames_received: int = 0
     batches_received: int = 0
     dropped: int = 0
 
@@ -104,8 +105,6 @@ class Fabric:
     ) -> None:
         await self._stack.aclose()
         self._session = None
-        if self._lost is not None and not self._lost.done():
-            self._lost.cancel()
 
     @property
     def door(self) -> NodeAddress:
@@ -132,6 +131,11 @@ class Fabric:
         if self._lost is None:
             raise NotRunningError(_NOT_RUNNING)
         await asyncio.shield(self._lost)
+
+    def raise_if_lost(self) -> None:
+        """Raise :class:`FabricLostError` when the session under this node was lost."""
+        if self._lost is not None and self._lost.done() and not self._lost.cancelled():
+            self._lost.result()
 
     async def meet(self, address: NodeAddress) -> Identity:
         """Knock at a door and, when it opens, link the two sessions. Returns who lives there once the link is up."""
@@ -172,6 +176,7 @@ class Fabric:
             raise NotDelivered(message)
         else:
             peer.enqueue(frame)
+            self.counters.frames_sent += 1
         if not self._flushing:
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushing.add(node)
@@ -211,7 +216,6 @@ class Fabric:
                 self.receive(node, unpack(pack(self.incarnation, 0, 0, frames)).frames)
             elif peer := self._peers.get(node):
                 peer.flush(self.incarnation)
-                self.counters.frames_sent += 1
 
     def _peer(self, node: NodeId) -> Peer:
         peer = self._peers.get(node)
@@ -232,6 +236,7 @@ class Fabric:
         self.counters.batches_received += 1
         self._peer(sender).receive(batch, len(payload), self.incarnation)
         if batch.frame_count:
+            self.counters.frames_received += batch.frame_count
             self.receive(sender, batch.frames)
 
     def _token_changed(self, key: str, is_there: bool) -> None:

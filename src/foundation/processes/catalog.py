@@ -41,7 +41,7 @@ def add(cls: type) -> None:
     """Make a class known and tell the listeners its wire name."""
     name = wire_name_of(cls)
     _known[name] = cls
-    for listener in list(_listeners):
+    for listener in _listeners:
         listener(name)
 
 

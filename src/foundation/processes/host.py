@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextvars import Context
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,13 +20,10 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
-    ArgumentError,
     NameTakenError,
     NoSuchNameError,
     NoSuchProcessError,
-    NotDelivered,
     NotRunningError,
-    ProcessDefinitionError,
 )
 from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
 from foundation.processes.binding import Binding
@@ -37,7 +33,7 @@ from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.names import Names
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Resolver, Wire
-from foundation.processes.process import Process, take_seat
+from foundation.processes.process import Process, as_process_class, take_seat
 from foundation.processes.reception import Reception
 from foundation.processes.reference import Reference, reference_class
 from foundation.processes.reference_codec import reference_extension
@@ -132,7 +128,7 @@ class Host:
         """Look names up there from now on."""
         self._cache.resolver = resolver
 
-    def receive(self, source: NodeId, batch: bytes) -> None:
+    def receive(self, source: NodeId, batch: bytes | memoryview) -> None:
         """Act on a MessagePack array of frames; never raises, whatever the bytes are."""
         self._reception.receive(source, batch)
 
@@ -202,6 +198,11 @@ class Host:
         """Describe the processes that run here, the built-in agent not."""
         return [running.info() for running in self._all()]
 
+    @property
+    def process_count(self) -> int:
+        """How many processes run here, the built-in agent not counted."""
+        return max(len(self._running) - 1, 0)
+
     def whereis(self, name: str) -> ProcessId | None:
         """Return the process here that has the name."""
         return self._names.get(name)
@@ -250,13 +251,8 @@ class Host:
         if running.name is not None:
             self._names.pop(running.name, None)
 
-    def _encode_constructor(
-        self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[bytes, Keywords]:
-        if not (isinstance(cls, type) and issubclass(cls, Process)):
-            message = f"{cls!r} is no subclass of foundation.Process"
-            raise ProcessDefinitionError(message)
-        return self._binding(cls).constructor.encode(args, kwargs)
+    def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
+        return self._binding(as_process_class(cls)).constructor.encode(args, kwargs)
 
     def _binding(self, cls: type) -> Binding:
         binding = self._bindings.get(cls)
@@ -264,9 +260,7 @@ class Host:
             binding = self._bindings[cls] = Binding(cls, self.codec)
         return binding
 
-    def _make_reference(
-        self, cls: type, process_id: ProcessId | None, name: str | None, wire_name: str
-    ) -> Reference:
+    def _make_reference(self, cls: type, process_id: ProcessId | None, name: str | None, wire_name: str) -> Reference:
         made = self._reference_classes.get(cls)
         if made is None:
             made = self._reference_classes[cls] = reference_class(self._binding(cls), self)

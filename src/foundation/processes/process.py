@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from foundation.errors import NotRunningError
+from foundation.errors import NotRunningError, ProcessDefinitionError
 from foundation.processes import catalog
 from foundation.processes.definition import check_definition, enclosing_locals
 
@@ -89,3 +89,11 @@ def concurrent(method: Method) -> Method:
     """Let a method run beside the mailbox, in a task of its own, so that waiting in it blocks nobody else."""
     method.__concurrent__ = True  # type: ignore[attr-defined]
     return method
+
+
+def as_process_class(value: object) -> type[Process]:
+    """Return ``value`` if it is a process class, else raise :class:`ProcessDefinitionError`."""
+    if isinstance(value, type) and issubclass(value, Process):
+        return value
+    message = f"{value!r} is no subclass of foundation.Process"
+    raise ProcessDefinitionError(message)

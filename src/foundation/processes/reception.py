@@ -57,7 +57,7 @@ class Reception:
             End: calls.on_end,
         }
 
-    def receive(self, source: NodeId, batch: bytes) -> None:
+    def receive(self, source: NodeId, batch: bytes | memoryview) -> None:
         """Act on a MessagePack array of frames."""
         if self._closed:
             return

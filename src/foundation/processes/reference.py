@@ -49,7 +49,7 @@ class Dialer(Protocol):
 class Reference:
     """Stands for one process, by its identity or by its name; equal to every other reference to the same."""
 
-    __slots__ = ("__weakref__", "_wire_name", "_name", "_process_id", "_timeout_s")
+    __slots__ = ("__weakref__", "_name", "_process_id", "_timeout_s", "_wire_name")
     __reference__ = True
     _binding: ClassVar[Binding]
     _dialer: ClassVar[Dialer]
