@@ -1,0 +1,1 @@
+"""Processes: state behind methods that are called the same from near and far."""
