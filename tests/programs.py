@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -83,7 +83,7 @@ class Program:
 
 
 @asynccontextmanager
-async def playground(**environment: str) -> AsyncIterator[Playground]:
+async def playground(**environment: str) -> AsyncGenerator[Playground]:
     """Give programs a home, a rendezvous folder and a cookie of their own, so that they meet nobody else's nodes."""
     folder = Path(tempfile.mkdtemp(prefix="foundation-test-"))
     try:
@@ -99,7 +99,7 @@ class Playground:
         self.folder = folder
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FOUNDATION_")}
         mine = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
-        self.environment = kept | mine | {"PYTHONUNBUFFERED": "1"} | environment
+        self.environment = kept | mine | {"PYTHONUNBUFFERED": "1"} | dict(environment)
 
     async def start(
         self, code: str, name: str = "program", namespace: str | None = None, **environment: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 REASON = "needs root and the `ip` command (Debian: iproute2) to make network namespaces"
@@ -48,15 +48,17 @@ class Hosts:
     def make(self) -> None:
         bridge = self.namespace(0)
         _run("ip", "netns", "add", bridge)
-        self._inside(0, "ip", "link", "add", "br", "type", "bridge")
-        self._inside(0, "ip", "link", "set", "br", "up")
+        self._inside(0, "ip", "link", "add", "name", "bridge0", "type", "bridge")
+        self._inside(0, "ip", "link", "set", "bridge0", "up")
         for host in range(1, self.count + 1):
             space = self.namespace(host)
             _run("ip", "netns", "add", space)
-            _run("ip", "link", "add", "eth", "netns", space, "type", "veth", "peer", f"p{host}", "netns", bridge)
-            self._inside(0, "ip", "link", "set", f"p{host}", "master", "br", "up")
-            self._inside(host, "ip", "address", "add", f"{self.address(host)}/24", "dev", "eth")
-            for device in ("lo", "eth"):
+            _run(
+                "ip", "link", "add", "name", "eth0", "netns", space, "type", "veth", "peer", f"p{host}", "netns", bridge
+            )
+            self._inside(0, "ip", "link", "set", f"p{host}", "master", "bridge0", "up")
+            self._inside(host, "ip", "address", "add", f"{self.address(host)}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
                 self._inside(host, "ip", "link", "set", device, "up")
 
     def remove(self) -> None:
@@ -68,7 +70,7 @@ class Hosts:
 
 
 @contextmanager
-def hosts(count: int) -> Iterator[Hosts]:
+def hosts(count: int) -> Generator[Hosts]:
     """Make ``count`` hosts on one network and remove them afterwards."""
     made = Hosts(count)
     try:

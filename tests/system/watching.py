@@ -10,14 +10,18 @@ from tests.programs import LINE_TIMEOUT_S, Playground, Program
 WATCH = """
 import asyncio, json, logging, os, time
 import foundation
+from foundation.fabric import FabricOptions
+from foundation.membership import MembershipOptions
 
 logging.basicConfig(level=os.environ.get("LOG", "WARNING"))
+fabric = FabricOptions(lease_s=float(os.environ.get("LEASE_S", 3)))
+membership = MembershipOptions(down_after_s=float(os.environ.get("DOWN_AFTER_S", 10)))
 
 def tell(**facts):
     print(json.dumps({"at": time.monotonic()} | facts))
 
 async def main():
-    async with foundation.start_cluster() as cluster:
+    async with foundation.start_cluster(fabric=fabric, membership=membership) as cluster:
         tell(event="Ready", node=cluster.node.node_id, address=cluster.address)
         async for event in cluster.events():
             member = event.member

@@ -1,7 +1,6 @@
 """The whole, put together: one object that stands for this node's part in its cluster."""
 
-from foundation.cluster.cluster import ANY, Cluster
-from foundation.cluster.current import current_cluster
+from foundation.cluster.cluster import ANY, Cluster, current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.cluster.starting import start_cluster
 

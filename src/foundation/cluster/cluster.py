@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar, TypeVarTuple, overload
 
-from foundation.cluster import current
 from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.info import ClusterInfo, health
 from foundation.cluster.load import LoadTeller
@@ -48,6 +47,24 @@ ANY = _Anywhere()
 Node = Member | NodeId | str | _Anywhere
 
 
+_running: list[Cluster] = []
+
+
+def current_cluster() -> Cluster:
+    """Return the one cluster that runs in this program: what the module-level calls act on.
+
+    Raises :class:`NotRunningError` when there is none, or more than one: then call the method of the one that is meant.
+    """
+    if len(_running) == 1:
+        return _running[0]
+    message = (
+        f"{len(_running)} clusters run in this program; call the method of the one that is meant"
+        if _running
+        else "no cluster runs in this program; start one: async with foundation.start_cluster() as cluster"
+    )
+    raise NotRunningError(message)
+
+
 class Cluster:
     """A running node. Made by :func:`foundation.start_cluster`.
 
@@ -80,14 +97,15 @@ class Cluster:
             self._tasks.keep_running(self._mind_loneliness, "mind loneliness")
             self._parts = parts
             self._stack = stack.pop_all()
-        current.entered(self)
+        _running.append(self)
 
     async def stop(self) -> None:
         """Leave the cluster: take no more work, stop the processes, say goodbye, close. Safe to call twice.
 
         Raises :class:`FabricLostError` when the fabric was lost meanwhile.
         """
-        current.exited(self)
+        if self in _running:
+            _running.remove(self)
         parts, self._parts = self._parts, None
         await self._stack.aclose()
         if parts is not None:

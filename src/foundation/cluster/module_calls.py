@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple, overload
 
-from foundation.cluster.cluster import Node
-from foundation.cluster.current import current_cluster
+from foundation.cluster.cluster import Node, current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.core.events import EventStream
 from foundation.membership import Member, MemberEvent

@@ -44,6 +44,7 @@ class Decoder(Generic[T]):
         self._decode = decode
 
     def __call__(self, data: Bytes) -> T:
+        """Return what the bytes stand for."""
         try:
             return self._decode(data)
         except Exception as error:  # hooks and the engine may raise anything when the bytes are hostile

@@ -12,11 +12,13 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from foundation.core.backoff import Backoff
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RESTART = Backoff(first_s=0.2, most_s=15.0)
 
@@ -42,7 +44,7 @@ class TaskScope:
     ) -> None:
         await self.close()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str, *, context: Context | None = None) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, T], name: str, *, context: Context | None = None) -> asyncio.Task[T]:
         """Run ``work`` once in a task; an error it ends with is logged with the task's name.
 
         ``context`` holds its context variables; without one they are copied from the caller.

@@ -1,4 +1,4 @@
-"""What every node does for the others: start, stop, list and find processes. A process like any other, with serial 0."""
+"""What every node does for the others: start, stop, list and find processes. It is a process like any other."""
 
 from __future__ import annotations
 

@@ -74,18 +74,21 @@ def wire_type(annotation: Any, owner: type) -> Any:  # noqa: ANN401
     """Rewrite an annotation for the codec: protocols become stand-ins, `Self` the class, what is missing anything."""
     if annotation is inspect.Parameter.empty or annotation is object or isinstance(annotation, typing.TypeVar):
         return Any
-    if annotation is typing.Self:
-        return wire_type(owner, owner)
+    annotation = owner if annotation is typing.Self else annotation
     origin = typing.get_origin(annotation)
     if is_protocol(annotation) or is_protocol(origin):
         return stand_in(origin or annotation)
     if origin is None or origin is typing.Literal:
         return annotation
-    arguments = typing.get_args(annotation)
+    return _rewrite_parts(annotation, origin, owner)
+
+
+def _rewrite_parts(annotation: Any, origin: Any, owner: type) -> Any:  # noqa: ANN401
+    parts = typing.get_args(annotation)
     if origin is typing.Annotated:
-        return typing.Annotated[(wire_type(arguments[0], owner), *arguments[1:])]  # type: ignore[return-value]
-    rewritten = tuple(wire_type(argument, owner) if argument is not ... else ... for argument in arguments)
-    if rewritten == arguments:
+        return typing.Annotated[(wire_type(parts[0], owner), *parts[1:])]
+    rewritten = tuple(part if part is ... else wire_type(part, owner) for part in parts)
+    if rewritten == parts:
         return annotation
     if origin in {typing.Union, types.UnionType}:
         return functools.reduce(operator.or_, rewritten)

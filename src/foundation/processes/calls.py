@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Raw, Struct
 
@@ -186,10 +187,8 @@ class Calls:
             self._cancel(pending.node, number)
 
     def _cancel(self, node: NodeId, number: int) -> None:
-        try:
+        with suppress(NotDelivered):  # a node that is gone needs no cancelling
             self._wire.send(node, self._encode(Cancel(number)))
-        except NotDelivered:
-            pass  # a node that is gone needs no cancelling
 
 
 def error_of(outcome: Fault | Exception) -> Exception:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
@@ -66,11 +65,11 @@ def enclosing_locals(cls: type) -> dict[str, Any]:
     if "<locals>" not in cls.__qualname__:
         return {}
     found: dict[str, Any] = {}
-    frame = sys._getframe(1)  # noqa: SLF001 - the only way to the names around a class in a function
+    frame = inspect.currentframe()
     while frame is not None:
         if cls.__qualname__.startswith(f"{frame.f_code.co_qualname}.<locals>.") and frame.f_code.co_name != "<module>":
             found = {**frame.f_locals, **found}
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return {name: value for name, value in found.items() if _may_be_type(value)}
 
 

@@ -44,8 +44,8 @@ def rebuild(fault: Fault) -> Exception:
     """
     cls = _imported(fault.error_type)
     if not fault.by_handler:
-        made = cls(fault.text) if cls is not None and issubclass(cls, FoundationError) else RemoteError(fault.text)
-        return made
+        refused = _bare(cls, fault) if cls is not None and issubclass(cls, FoundationError) else None
+        return refused or RemoteError(fault.text, error_type=fault.error_type)
     name = fault.error_type.rpartition(":")[2]
     text = f"{name}: {fault.text}" if fault.text else name
     remote = RemoteError(text, error_type=fault.error_type, remote_traceback=fault.traceback)

@@ -20,6 +20,8 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
+    ArgumentError,
+    CodecError,
     NameTakenError,
     NoSuchNameError,
     NoSuchProcessError,
@@ -35,7 +37,7 @@ from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Resolver, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
 from foundation.processes.reception import Reception
-from foundation.processes.reference import Reference, reference_class
+from foundation.processes.reference import Address, Reference, reference_class
 from foundation.processes.reference_codec import reference_extension
 from foundation.processes.requests import Requests
 from foundation.processes.running import ProcessInfo, Running
@@ -177,9 +179,13 @@ class Host:
         binding = self._binding(cls)
         self._last_serial += 1
         process_id = ProcessId(self.node_id, self._last_serial)
-        instance = cls.__new__(cls)
+        instance: Process = cls.__new__(cls)  # type: ignore[call-overload]
         take_seat(instance, _Seat(self, process_id, cls))
-        args, kwargs = binding.constructor.decode(arguments, keywords)
+        try:
+            args, kwargs = binding.constructor.decode(arguments, keywords)
+        except CodecError as error:
+            message = f"{cls.__name__}: {error}"
+            raise ArgumentError(message) from error
         cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
         await self._run(instance, process_id, name, binding)
         return process_id
@@ -209,12 +215,12 @@ class Host:
 
     def reference(self, cls: type[T], process_id: ProcessId) -> T:
         """Return a reference to a process, as a ``cls``."""
-        return self._make_reference(cls, process_id, None, wire_name_of(cls))  # type: ignore[return-value]
+        return self._make_reference(cls, Address(process_id, None, wire_name_of(cls)))  # type: ignore[return-value]
 
     def ref(self, cls: Any, name: str) -> Any:  # noqa: ANN401 - the class may be a Protocol, which is no type[T]
         """Return a reference by name: it is looked up when it is called, and again when the process has moved."""
         wire_name = wire_name_of(cls) if issubclass(cls, Process) else ""
-        return self._make_reference(cls, None, name, wire_name)
+        return self._make_reference(cls, Address(None, name, wire_name))
 
     def agent(self, node: NodeId) -> Agent:
         """Return a reference to the agent of a node."""
@@ -252,7 +258,8 @@ class Host:
             self._names.pop(running.name, None)
 
     def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
-        return self._binding(as_process_class(cls)).constructor.encode(args, kwargs)
+        as_process_class(cls)
+        return self._binding(cls).constructor.encode(args, kwargs)
 
     def _binding(self, cls: type) -> Binding:
         binding = self._bindings.get(cls)
@@ -260,11 +267,11 @@ class Host:
             binding = self._bindings[cls] = Binding(cls, self.codec)
         return binding
 
-    def _make_reference(self, cls: type, process_id: ProcessId | None, name: str | None, wire_name: str) -> Reference:
+    def _make_reference(self, cls: type, address: Address) -> Reference:
         made = self._reference_classes.get(cls)
         if made is None:
             made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
-        return made(process_id, name, self.options.call_timeout_s, wire_name)
+        return made(address, self.options.call_timeout_s)
 
 
 class _OnlyHere:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
+from foundation.core.identity import ProcessId
 from foundation.errors import NotRunningError, ProcessDefinitionError
 from foundation.processes import catalog
 from foundation.processes.definition import check_definition, enclosing_locals
-
-if TYPE_CHECKING:
-    from foundation.core.identity import ProcessId
 
 logger = logging.getLogger(__name__)
 

@@ -77,7 +77,7 @@ class Reception:
         """Ignore everything from now on."""
         self._closed = True
 
-    def _salvage(self, source: NodeId, batch: bytes, error: Exception) -> list[Frame]:
+    def _salvage(self, source: NodeId, batch: bytes | memoryview, error: Exception) -> list[Frame]:
         """Return the good frames of a batch in which one is bad."""
         try:
             raws = _raw_frames(batch)

@@ -8,71 +8,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from types import FunctionType
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, TypeGuard
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError, NoSuchNameError, NotDelivered
 from foundation.processes.binding import Binding, BoundMethod
-from foundation.processes.calls import Calls, error_of
+from foundation.processes.calls import error_of
 from foundation.processes.definition import RESERVED
-from foundation.processes.messages import Cast, Keywords, Message
+from foundation.processes.dialer import Dialer
+from foundation.processes.messages import Keywords
 from foundation.processes.process import Process
 from foundation.processes.streams import RemoteStream
 
-UNSET: Any = object()
 
+class Address(Struct, frozen=True, array_like=True):
+    """Which process is meant, by its identity or by its name; this is also what travels."""
 
-class Dialer(Protocol):
-    """The host as a reference sees it."""
-
-    calls: Calls
-
-    def post(self, target: ProcessId, frame: Cast | Message) -> None:
-        """Send a frame that nobody answers."""
-        ...
-
-    def known(self, name: str) -> ProcessId | None:
-        """Return the process that had the name when it was last asked for."""
-        ...
-
-    async def find(self, name: str) -> ProcessId:
-        """Return the process that has the name, asking others if need be."""
-        ...
-
-    def forget(self, name: str, process_id: ProcessId) -> None:
-        """Ask again next time, unless somebody has done so already."""
-        ...
+    process_id: ProcessId | None
+    name: str | None
+    wire_name: str
+    """The class of the process as far as it is known, else empty."""
 
 
 class Reference:
-    """Stands for one process, by its identity or by its name; equal to every other reference to the same."""
+    """Stands for one process, by its identity or by its name; equal to every other reference to the same.
 
-    __slots__ = ("__weakref__", "_name", "_process_id", "_timeout_s", "_wire_name")
+    What it holds itself has names with two underscores on each side, so that it hides no method of the process.
+    """
+
+    __slots__ = ("__address__", "__timeout_s__", "__weakref__")
     __reference__ = True
-    _binding: ClassVar[Binding]
-    _dialer: ClassVar[Dialer]
+    __binding__: ClassVar[Binding]
+    __dialer__: ClassVar[Dialer]
+    __address__: Address
+    __timeout_s__: float | None
 
-    def __init__(
-        self, process_id: ProcessId | None, name: str | None, timeout_s: float | None, wire_name: str = ""
-    ) -> None:
-        put = object.__setattr__
-        put(self, "_process_id", process_id)
-        put(self, "_name", name)
-        put(self, "_timeout_s", timeout_s)
-        put(self, "_wire_name", wire_name)
+    def __init__(self, address: Address, timeout_s: float | None) -> None:
+        object.__setattr__(self, "__address__", address)
+        object.__setattr__(self, "__timeout_s__", timeout_s)
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return self._binding.cls
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.__binding__.cls
 
     @property
     def process_id(self) -> ProcessId:
         """The identity of the process; for a reference by name the one it had when it was last called."""
-        if self._process_id is not None:
-            return self._process_id
-        known = self._dialer.known(self._name or "")
+        address = self.__address__
+        known = address.process_id or self.__dialer__.known(str(address.name))
         if known is None:
             message = f"{self!r} was not looked up yet: call it first"
             raise NoSuchNameError(message)
@@ -84,21 +69,21 @@ class Reference:
         return self
 
     def __eq__(self, other: object) -> bool:
-        if not issubclass(type(other), Reference):
+        if not is_reference(other):
             return NotImplemented
-        return identity(self) == identity(other)
+        return _identity(self) == _identity(other)
 
     def __hash__(self) -> int:
-        return hash(identity(self))
+        return hash(_identity(self))
 
     def __repr__(self) -> str:
-        where = self._process_id if self._name is None else repr(self._name)
-        return f"<reference to {self._binding.cls.__name__} {where}>"
+        address = self.__address__
+        return f"<reference to {self.__binding__.cls.__name__} {address.process_id or repr(address.name)}>"
 
     def __copy__(self) -> Reference:
         return self
 
-    def __deepcopy__(self, memo: object) -> Reference:
+    def __deepcopy__(self, _: object) -> Reference:
         return self
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -106,57 +91,57 @@ class Reference:
         raise TypeError(message)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        self._explain(name)
+        raise AttributeError(_explanation(self.__binding__.cls, name))
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        member = _raw_member(self._binding.cls, name)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the class has under that name
+        cls = self.__binding__.cls
+        member = next((vars(owner)[name] for owner in cls.__mro__ if name in vars(owner)), None)
         if not name.startswith("_") and isinstance(member, (staticmethod, classmethod, type)):
-            return getattr(self._binding.cls, name)
-        self._explain(name)
-
-    def _explain(self, name: str) -> NoReturn:
-        owner = self._binding.cls.__name__
-        if name in RESERVED:
-            message = f"{owner}.{name} is called by the process's own node, never through a reference"
-        elif name.startswith("_"):
-            message = f"{owner}.{name} is private to the process over there"
-        else:
-            message = f"{owner}.{name} is state of the process over there, or nothing at all; add an async method"
-        raise AttributeError(message)
+            return getattr(cls, name)
+        raise AttributeError(_explanation(cls, name))
 
 
-def identity(reference: Any) -> ProcessId | str:  # noqa: ANN401
-    """Return what makes two references equal."""
-    name: str | None = reference._name  # noqa: SLF001
-    return reference._process_id if name is None else name  # type: ignore[no-any-return]  # noqa: SLF001
+def is_reference(value: object) -> TypeGuard[Reference]:
+    """Tell a reference from the process that it pretends to be."""
+    return issubclass(type(value), Reference)
 
 
-def _raw_member(cls: type, name: str) -> object:
-    return next((vars(owner)[name] for owner in cls.__mro__ if name in vars(owner)), None)
+def _identity(reference: Reference) -> ProcessId | str | None:
+    return reference.__address__.process_id or reference.__address__.name
+
+
+def _explanation(cls: type, name: str) -> str:
+    if name in RESERVED:
+        return f"{cls.__name__}.{name} is called by the process's own node, never through a reference"
+    if name.startswith("_"):
+        return f"{cls.__name__}.{name} is private to the process over there"
+    return f"{cls.__name__}.{name} is state of the process over there, or nothing at all; add an async method"
 
 
 def reference_class(binding: Binding, dialer: Dialer) -> type[Reference]:
     """Make the class of the references to a process class, for one host."""
-    members: dict[str, Any] = {"__slots__": (), "_binding": binding, "_dialer": dialer}
+    members: dict[str, Any] = {"__slots__": (), "__binding__": binding, "__dialer__": dialer}
     for name, method in binding.methods.items():
-        members[name] = _streaming(method) if method.stream else _calling(method, dialer)
+        members[name] = _streaming(method, dialer) if method.stream else _calling(method, dialer)
     return type(f"{binding.cls.__name__}Reference", (Reference,), members)
 
 
 def _calling(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
-    def call(self: Reference, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    def call(self: Reference, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         arguments, keywords = method.signature.encode(args, kwargs)
-        if self._process_id is None:
+        target = self.__address__.process_id
+        if target is None:
             return _call_by_name(dialer, self, method, arguments, keywords)
-        return _call(dialer, self._process_id, method, arguments, keywords, self._timeout_s)
+        return _call(dialer, target, method, arguments, keywords, self.__timeout_s__)
 
     return _disguise(call, method)
 
 
-def _streaming(method: BoundMethod) -> Callable[..., Any]:
-    def stream(self: Reference, /, *args: Any, **kwargs: Any) -> RemoteStream:
+def _streaming(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
+    def stream(self: Reference, /, *args: Any, **kwargs: Any) -> RemoteStream:  # noqa: ANN401
         arguments, keywords = method.signature.encode(args, kwargs)
-        return RemoteStream(self._dialer, self._process_id or str(self._name), method, arguments, keywords)
+        address = self.__address__
+        return RemoteStream(dialer, address.process_id or str(address.name), method, arguments, keywords)
 
     return _disguise(stream, method)
 
@@ -187,14 +172,14 @@ async def _call(
         raise
     if type(outcome) is Raw:
         return method.result(outcome)
-    raise error_of(outcome)  # type: ignore[arg-type]
+    raise error_of(outcome)
 
 
 async def _call_by_name(
     dialer: Dialer, reference: Reference, method: BoundMethod, arguments: bytes, keywords: Keywords
 ) -> Any:  # noqa: ANN401
-    name = str(reference._name)  # noqa: SLF001
-    timeout_s = reference._timeout_s  # noqa: SLF001
+    name = str(reference.__address__.name)
+    timeout_s = reference.__timeout_s__
     remembered = dialer.known(name)
     target = remembered or await dialer.find(name)
     try:
@@ -210,7 +195,7 @@ async def _call_by_name(
 def remote_method(method: Any) -> tuple[Reference, BoundMethod]:  # noqa: ANN401
     """Return the reference and the method behind ``counter.add``, also behind ``self.add`` within a process."""
     owner = getattr(method, "__self__", None)
-    if isinstance(owner, Process) and not issubclass(type(owner), Reference):
+    if isinstance(owner, Process) and not is_reference(owner):
         method = getattr(owner.reference, method.__name__)
         owner = owner.reference
     function = getattr(method, "__func__", None)

@@ -9,50 +9,38 @@ from typing import Any
 import msgspec
 
 from foundation.core.codec import Extension
-from foundation.core.identity import ProcessId
 from foundation.processes import catalog
 from foundation.processes.annotations import AnyReference, is_protocol
 from foundation.processes.interface import interface_of
 from foundation.processes.process import Process
-from foundation.processes.reference import Reference
+from foundation.processes.reference import Address, Reference, is_reference
 
 CODE = 1
 
-MakeReference = Callable[[type, ProcessId | None, str | None, str], Reference]
-
-
-class _OnTheWire(msgspec.Struct, array_like=True):
-    """A reference as bytes; without a process it is one by name."""
-
-    process_id: ProcessId | None
-    name: str | None
-    wire_name: str
-
+MakeReference = Callable[[type, Address], Reference]
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_OnTheWire).decode
+_decode = msgspec.msgpack.Decoder(Address).decode
 
 
 def reference_extension(make: MakeReference) -> Extension:
     """Return the extension for one host, whose references ``make`` makes."""
 
     def from_bytes(data: bytes) -> Reference:
-        plain = _decode(data)
-        if (plain.process_id is None) == (plain.name is None):
+        address = _decode(data)
+        if (address.process_id is None) == (address.name is None):
             message = "a reference has either an identity or a name"
             raise ValueError(message)
-        cls = catalog.get(plain.wire_name) or Process
-        return make(cls, plain.process_id, plain.name, plain.wire_name)
+        return make(catalog.get(address.wire_name) or Process, address)
 
     def adapt(annotation: Any, value: Any) -> Reference:  # noqa: ANN401
         wanted = typing.get_origin(annotation) or annotation
         wanted = wanted.protocol if isinstance(wanted, AnyReference) else wanted
-        if not issubclass(type(value), Reference):
+        if not is_reference(value):
             message = f"expected a reference to {wanted.__name__}, got {type(value).__name__}"
             raise TypeError(message)
-        _check(wanted, catalog.get(value._wire_name))  # noqa: SLF001
-        process_id, name, wire_name = value._process_id, value._name, value._wire_name  # noqa: SLF001
-        return make(wanted, process_id, name, wire_name)
+        _check(wanted, catalog.get(value.__address__.wire_name))
+        return make(wanted, value.__address__)
 
     return Extension(CODE, (Reference, Process), _to_bytes, from_bytes, _adapts, adapt)
 
@@ -79,6 +67,5 @@ def _adapts(annotation: Any) -> bool:  # noqa: ANN401
 
 
 def _to_bytes(value: Any) -> bytes:  # noqa: ANN401
-    if not issubclass(type(value), Reference):
-        value = value.reference  # a process that hands itself out
-    return _encode(_OnTheWire(value._process_id, value._name, value._wire_name))  # noqa: SLF001
+    # `value.reference` makes a reference of a process that hands itself out; a reference is its own.
+    return _encode(value.reference.__address__)

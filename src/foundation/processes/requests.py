@@ -1,12 +1,13 @@
 """The calls that this node handles for others.
 
-Consistency: a request is known by the node that sent it and by the number that this node gave it; only the same node can
-cancel it, and when that node goes down everything that runs for it is cancelled.
+Consistency: a request is known by the node that sent it and by the number that this node gave it. Only the same node
+can cancel it, and when that node goes down everything that runs for it is cancelled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -115,10 +116,8 @@ class Requests:
         self._put(node, self._codec.encode(frame))
 
     def _put(self, node: NodeId, frame: bytes) -> None:
-        try:
+        with suppress(NotDelivered):  # nobody may be there any more to hear the answer
             self._wire.send(node, frame)
-        except NotDelivered:
-            pass  # nobody is there to hear the answer
 
 
 def _stop(request: Request) -> None:

@@ -13,7 +13,7 @@ from foundation.core.clock import Clock
 from foundation.core.context import NO_CONTEXT, call_context
 from foundation.core.identity import ProcessId
 from foundation.core.tasks import TaskScope
-from foundation.errors import FoundationError, NotDelivered
+from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.binding import Binding
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.handling import Handler
@@ -107,10 +107,10 @@ class Running:
             return NotDelivered(f"{self.label} is stopping")
         if request.method is not None and request.method.aside:
             if len(self._aside) >= self._options.aside_capacity:
-                return NotDelivered(f"{self.label} runs {len(self._aside)} streams and concurrent calls already")
+                return Overloaded(f"{self.label} runs {len(self._aside)} streams and concurrent calls already")
             self._run_aside(request, stream=request.method.stream)
         elif not self.mailbox.put(request):
-            return NotDelivered(f"the mailbox of {self.label} is full ({len(self.mailbox)} messages)")
+            return Overloaded(f"the mailbox of {self.label} is full ({len(self.mailbox)} messages)")
         return None
 
     def _run_aside(self, request: Request, *, stream: bool) -> None:

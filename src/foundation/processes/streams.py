@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+from msgspec import Raw
 
 from foundation.core.identity import ProcessId
 from foundation.errors import NotDelivered
+from foundation.processes.binding import BoundMethod
 from foundation.processes.calls import Inbox, error_of
-
-if TYPE_CHECKING:
-    from foundation.processes.binding import BoundMethod
-    from foundation.processes.messages import Keywords
-    from foundation.processes.reference import Dialer
+from foundation.processes.dialer import Dialer
+from foundation.processes.messages import Keywords
 
 
 class RemoteStream:
@@ -48,12 +48,7 @@ class RemoteStream:
         if self._over:
             raise StopAsyncIteration
         try:
-            inbox = self._inbox or await self._open()
-            while not inbox.arrived:
-                if inbox.outcome is not None:
-                    raise error_of(inbox.outcome)
-                await self._arrival(inbox)
-            return self._method.result(inbox.arrived.popleft())
+            return self._method.result(await self._next(self._inbox or await self._open()))
         except BaseException:
             self._leave()
             raise
@@ -82,6 +77,13 @@ class RemoteStream:
 
     def _open_at(self, target: ProcessId) -> Inbox:
         return self._dialer.calls.open_stream(target, self._method.name, self._arguments, self._keywords)
+
+    async def _next(self, inbox: Inbox) -> Raw:
+        while not inbox.arrived:
+            if inbox.outcome is not None:
+                raise error_of(inbox.outcome)
+            await self._arrival(inbox)
+        return inbox.arrived.popleft()
 
     async def _arrival(self, inbox: Inbox) -> None:
         if inbox.wake is not None:

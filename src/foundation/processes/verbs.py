@@ -11,18 +11,21 @@ from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.process import Process
-from foundation.processes.reference import UNSET, Reference, remote_method
+from foundation.processes.reference import Reference, is_reference, remote_method
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_UNSET: Any = object()
 
 
 def cast(
     method: Callable[P, Coroutine[Any, Any, Any]], /, *args: P.args, **kwargs: P.kwargs
 ) -> Coroutine[Any, Any, None]:
-    """Call ``method`` of a reference without waiting for it: ``await cast(counter.add, 3)``.
+    """Have a method of a reference called without waiting for its end.
 
-    The arguments are checked at once. Nobody hears of an error in the handler, except the log over there.
+    ``await cast(counter.add, 3)`` returns as soon as the call is on its way. The arguments are checked at once.
+    Nobody hears of an error in the handler, except the log over there.
     """
     reference, bound = remote_method(method)
     if bound.stream:
@@ -38,23 +41,23 @@ def send(reference: object, message: object) -> Coroutine[Any, Any, None]:
     The message is checked at once, as far as the class of the process is known here.
     """
     receiver = _reference_of(reference)
-    kind, body = receiver._binding.plain.encode(message)  # noqa: SLF001
+    kind, body = receiver.__binding__.plain.encode(message)
     return _send(receiver, kind, body)
 
 
-def options(reference: T, *, timeout_s: float | None = UNSET) -> T:
+def options(reference: T, *, timeout_s: float | None = _UNSET) -> T:
     """Return a reference to the same process whose calls have other limits.
 
     ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever.
     """
     known = _reference_of(reference)
-    limit_s = known._timeout_s if timeout_s is UNSET else timeout_s  # noqa: SLF001
-    return type(known)(known._process_id, known._name, limit_s, known._wire_name)  # type: ignore[return-value]  # noqa: SLF001
+    limit_s = known.__timeout_s__ if timeout_s is _UNSET else timeout_s
+    return type(known)(known.__address__, limit_s)  # type: ignore[return-value]
 
 
 def _reference_of(value: object) -> Reference:
-    if issubclass(type(value), Reference):
-        return value  # type: ignore[return-value]
+    if is_reference(value):
+        return value
     if isinstance(value, Process):
         return value.reference  # type: ignore[return-value]
     message = f"expected a reference to a process, got {type(value).__name__}"
@@ -63,15 +66,14 @@ def _reference_of(value: object) -> Reference:
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
     target = await _target(reference)
-    reference._dialer.post(target, Cast(target.serial, method, Raw(arguments), keywords))  # noqa: SLF001
+    reference.__dialer__.post(target, Cast(target.serial, method, Raw(arguments), keywords))
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
     target = await _target(reference)
-    reference._dialer.post(target, Message(target.serial, kind, Raw(body)))  # noqa: SLF001
+    reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)))
 
 
 async def _target(reference: Reference) -> ProcessId:
-    if reference._process_id is not None:  # noqa: SLF001
-        return reference._process_id  # noqa: SLF001
-    return await reference._dialer.find(str(reference._name))  # noqa: SLF001
+    address = reference.__address__
+    return address.process_id or await reference.__dialer__.find(str(address.name))

@@ -195,7 +195,8 @@ def _configuration(
     settings: SessionSettings, *, listen: Sequence[str] = (), connect: Sequence[str] = ()
 ) -> zenoh.Config:
     configuration = zenoh.Config()
-    values = {
+    timeout_ms = int(settings.introduction_timeout_s * 1000)
+    values: dict[str, object] = {
         "mode": "peer",
         "namespace": settings.namespace,
         "listen/endpoints": list(listen),
@@ -203,6 +204,12 @@ def _configuration(
         "scouting/multicast/enabled": False,
         "transport/link/tx/lease": int(settings.lease_s * 1000),
         "transport/shared_memory/enabled": False,
+        # Of two peers that hear of each other only one dials. If both did, each could accept the other's link and
+        # then close its own as one too many; both would be gone, and Zenoh would not try again.
+        "scouting/gossip/autoconnect_strategy": {"peer": {"to_router": "always", "to_peer": "greater-zid"}},
+        # A dial into a black hole blocks further dials to the same peer until it times out.
+        "transport/unicast/open_timeout": timeout_ms,
+        "transport/unicast/accept_timeout": timeout_ms,
     }
     if listen:
         values["id"] = settings.node
