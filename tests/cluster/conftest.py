@@ -31,14 +31,11 @@ async def start_nodes(transport: str) -> AsyncGenerator[StartNodes]:
                 given = {"cluster": "static", "cookie": "tests", "transport": transport, "handle_signals": False}
                 starting = foundation.start_cluster(name=name, peers=peers, **(given | options))
                 nodes.append(await stack.enter_async_context(starting))
-            await eventually(
-                lambda: all(len(node.members()) == len(nodes) and _all_up(node) for node in nodes),
-                lambda: f"members: {[[f'{m}: {m.status}' for m in node.members()] for node in nodes]}",
-            )
+            await eventually(lambda: all(sum(map(_is_up, node.members())) == len(nodes) for node in nodes))
             return nodes
 
         yield start
 
 
-def _all_up(node: foundation.Cluster) -> bool:
-    return all(member.status is foundation.MemberStatus.UP for member in node.members())
+def _is_up(member: foundation.Member) -> bool:
+    return member.status is foundation.MemberStatus.UP

@@ -124,7 +124,7 @@ async def test_bad_strategies_hurt_nobody(caplog: pytest.LogCaptureFixture) -> N
         options = ALONE | {"cluster": strategies, "peers": [other.address]}
         with caplog.at_level(logging.WARNING):
             async with foundation.start_cluster(**options) as cluster:
-                await eventually(lambda: len(cluster.members()) == 2, lambda: str(cluster.members()))
+                await eventually(lambda: len(cluster.members()) == 2)
                 counter = await cluster.start_process(Counter, node=other.node)
                 assert await counter.add(1) == 1
                 logged = [record.getMessage() for record in caplog.records]
@@ -154,7 +154,7 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
         session.put = lambda key, payload: (sent.append(payload), put(key, payload))[1]
         peer._peer(node.node.node_id).found()
         peer.send(node.node.node_id, _a_call(counter.process_id.serial))
-        await eventually(lambda: bool(sent), lambda: "nothing was sent")
+        await eventually(lambda: bool(sent))
         genuine = sent[0]
         parts: Any = node._running
         before = parts.fabric.counters.dropped + parts.host.dropped_frames
