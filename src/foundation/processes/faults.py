@@ -11,7 +11,7 @@ from msgspec import Raw
 from foundation.core.codec import Codec
 from foundation.errors import CallError, CodecError, FoundationError, RemoteError
 from foundation.processes.catalog import main_name
-from foundation.processes.messages import Fault
+from foundation.processes.messages import NOTHING, Fault
 
 _MOST_FRAMES = 50
 _MOST_TEXT = 32_768
@@ -25,9 +25,9 @@ def handler_fault(call: int, error: BaseException, codec: Codec) -> Fault:
     """Describe an error that a handler raised, with as much of its state as can be encoded."""
     shown = "".join(traceback.format_exception(error, limit=_MOST_FRAMES))
     try:
-        state = Raw(codec.encode((error.args, vars(error))))
+        state = Raw(codec.encode((_arguments(error), vars(error))))
     except Exception:  # noqa: BLE001 - an attribute of the user's error may be anything
-        state = None
+        state = NOTHING
     return Fault(call, True, _type_name(type(error)), _text(error), shown[-_MOST_TEXT:], state)  # noqa: FBT003
 
 
@@ -73,12 +73,18 @@ def _bare(cls: type[Exception], fault: Fault) -> Exception | None:
 
 
 def _restored(fault: Fault) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if fault.state is not None:
-        try:
-            return _state(fault.state)  # type: ignore[no-any-return]
-        except CodecError:
-            pass
-    return ((fault.text,) if fault.text else ()), {}
+    try:
+        return _state(fault.state)  # type: ignore[no-any-return]
+    except CodecError:
+        return ((fault.text,) if fault.text else ()), {}
+
+
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    # An OSError keeps its file name out of its `args`.
+    if isinstance(error, OSError):
+        restored: Any = OSError.__reduce__(error)[1]
+        return tuple(restored)
+    return error.args
 
 
 def _type_name(cls: type) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from weakref import WeakKeyDictionary
 
 from msgspec import Raw
 
@@ -80,8 +79,8 @@ class Host:
         self._running: dict[int, Running] = {}
         self._names: dict[str, ProcessId] = {}
         self._cache = Names(resolver or _OnlyHere(self), self._scope)
-        self._bindings: WeakKeyDictionary[type, Binding] = WeakKeyDictionary()
-        self._reference_classes: WeakKeyDictionary[type, type[Reference]] = WeakKeyDictionary()
+        self._bindings: dict[type, Binding] = {}
+        self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
         self._last_serial = AGENT_SERIAL
         self._open = False

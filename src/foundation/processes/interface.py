@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from foundation.core.codec import Codec, Decoder
 from foundation.processes.annotations import STREAMS, awaited, is_protocol, make_decoder, resolve, stream_item
@@ -48,19 +48,14 @@ class MethodSpec:
         return make_decoder(codec, awaited(annotation), self.owner, f"{self.where}: the result")
 
 
-_interfaces: WeakKeyDictionary[type, dict[str, MethodSpec]] = WeakKeyDictionary()
-
-
+@functools.cache
 def interface_of(cls: type) -> dict[str, MethodSpec]:
     """Return the methods of a process class or protocol that can be called through a reference, by name."""
-    known = _interfaces.get(cls)
-    if known is None:
-        known = _interfaces[cls] = {
-            name: _spec(name, cls, member)
-            for name, _, member in public_members(cls, Process)
-            if is_remote(member) or (isinstance(member, FunctionType) and is_protocol(cls))
-        }
-    return known
+    return {
+        name: _spec(name, cls, member)
+        for name, _, member in public_members(cls, Process)
+        if is_remote(member) or (isinstance(member, FunctionType) and is_protocol(cls))
+    }
 
 
 def _spec(name: str, cls: type, function: Callable[..., Any]) -> MethodSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 Keywords = dict[str, Raw] | None
+NOTHING = Raw(b"\xc0")
 
 
 class Call(Struct, array_like=True, tag=1, gc=False):
@@ -57,7 +58,7 @@ class Fault(Struct, array_like=True, tag=5, gc=False):
     error_type: str
     text: str
     traceback: str = ""
-    state: Raw | None = None
+    state: Raw = NOTHING
     """The error's arguments and attributes, where they could be encoded."""
 
 
