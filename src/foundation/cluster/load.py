@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from foundation.core.identity import NodeId
 from foundation.fabric import Fabric
@@ -13,6 +14,13 @@ from foundation.processes import Host
 _INTERVAL_S = 1.0
 
 
+class _Placed(NamedTuple):
+    """Processes placed on a member since it told the number ``told``."""
+
+    told: int
+    count: int
+
+
 class LoadTeller:
     """Count processes and frames, and tell the number of processes when it changed, at most once a second."""
 
@@ -20,7 +28,7 @@ class LoadTeller:
         self._membership = membership
         self._host = host
         self._fabric = fabric
-        self._placed: dict[NodeId, int] = {}
+        self._placed: dict[NodeId, _Placed] = {}
         self._frames = 0
         self.message_rate = 0.0
 
@@ -41,16 +49,22 @@ class LoadTeller:
 
     def least_loaded(self, able: Sequence[Member]) -> NodeId:
         """Return the member that runs the fewest processes, and count one more for it until it tells its own number."""
-        chosen = min(able, key=lambda m: (self._load(m), m.node_id)).node_id
-        self._placed[chosen] = self._placed.get(chosen, 0) + 1
-        return chosen
+        chosen = min(able, key=lambda m: (self._load(m), m.node_id))
+        self._placed[chosen.node_id] = _Placed(chosen.processes, self._placed_on(chosen) + 1)
+        return chosen.node_id
 
     def _load(self, member: Member) -> int:
-        told = self._host.process_count if member.node_id == self._fabric.node_id else member.processes
-        return told + self._placed.get(member.node_id, 0)
+        if member.node_id == self._fabric.node_id:
+            return self._host.process_count
+        return member.processes + self._placed_on(member)
+
+    def _placed_on(self, member: Member) -> int:
+        """Return how many processes went to a member since it last told a number."""
+        placed = self._placed.get(member.node_id)
+        return placed.count if placed is not None and placed.told == member.processes else 0
 
     def _tell(self, elapsed_s: float) -> None:
-        self._placed.clear()
+        self._placed = {m.node_id: p for m in self._membership.members() if (p := self._placed.get(m.node_id))}
         frames = self._fabric.counters.frames_sent + self._fabric.counters.frames_received
         self.message_rate = (frames - self._frames) / elapsed_s
         self._frames = frames

@@ -37,7 +37,7 @@ class Catalog:
         """Return what ``name`` stands for, or raise :class:`UnknownStrategyError` with the names there are."""
         if ":" in name:
             return self._by_path(name)
-        if name.isidentifier() and importlib.util.find_spec(f"{self._package}.{name}") is not None:
+        if name.isidentifier() and name != "__init__" and importlib.util.find_spec(f"{self._package}.{name}"):
             return getattr(importlib.import_module(f"{self._package}.{name}"), self._attribute)
         for point in entry_points(group=self._package, name=name):
             return point.load()
@@ -48,6 +48,6 @@ class Catalog:
         module, _, attribute = path.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
             message = f"the {self._kind} {path!r} cannot be loaded: {error}"
             raise ConfigurationError(message) from error

@@ -63,13 +63,21 @@ class TaskScope:
         return self.start(self._again_and_again(work, name), name)
 
     async def close(self) -> None:
-        """Cancel all tasks and wait until each has ended; safe to call twice."""
+        """Cancel all tasks and wait until each has ended, also when cancelled meanwhile; safe to call twice."""
         self._closed = True
         mine = asyncio.current_task()
-        while tasks := [task for task in self._tasks if task is not mine]:
-            for task in tasks:
+        asked: set[asyncio.Task[Any]] = set()
+        cancelled: asyncio.CancelledError | None = None
+        while tasks := self._tasks - {mine}:
+            for task in tasks - asked:  # a second cancellation would break into its cleaning up
                 task.cancel()
-            await asyncio.wait(tasks)
+            asked |= tasks
+            try:
+                await asyncio.wait(tasks)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         failures = 0

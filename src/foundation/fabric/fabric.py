@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -155,8 +155,9 @@ class Fabric:
         """Tell everybody these facts about this node; the first call makes it present."""
         version, take_back = self._announced
         token = keys.presence(keys.Presence(self.node_id, version + 1, facts))
-        self._announced = (version + 1, self._running.declare(token))
-        take_back()
+        with self._noticing_loss():
+            self._announced = (version + 1, self._running.declare(token))
+            take_back()
 
     def withdraw(self) -> None:
         """Stop being present."""
@@ -208,14 +209,23 @@ class Fabric:
             self._lost.set_exception(FabricLostError(cause))
             self._lost.exception()  # whoever waits for it gets it; nobody waiting is no error of its own
 
+    @contextmanager
+    def _noticing_loss(self) -> Generator[None]:
+        """Take a session that turns out to be gone for the end of this node, not for an error of what used it."""
+        try:
+            yield
+        except FabricLostError as error:
+            self._session_lost(str(error))
+
     def _flush(self) -> None:
         nodes, self._flushing = self._flushing, set()
-        for node in nodes:
-            if node == self.node_id:
-                frames, self._loopback = self._loopback, []
-                self.receive(node, unpack(pack(self.incarnation, 0, 0, frames)).frames)
-            elif peer := self._peers.get(node):
-                peer.flush(self.incarnation)
+        with self._noticing_loss():
+            for node in nodes:
+                if node == self.node_id:
+                    frames, self._loopback = self._loopback, []
+                    self.receive(node, unpack(pack(self.incarnation, 0, 0, frames)).frames)
+                elif peer := self._peers.get(node):
+                    peer.flush(self.incarnation)
 
     def _peer(self, node: NodeId) -> Peer:
         peer = self._peers.get(node)
@@ -234,7 +244,8 @@ class Fabric:
             self._drop(f"frames of a past incarnation of {sender[:8]}")
             return
         self.counters.batches_received += 1
-        self._peer(sender).receive(batch, len(payload), self.incarnation)
+        with self._noticing_loss():
+            self._peer(sender).receive(batch, len(payload), self.incarnation)
         if batch.frame_count:
             self.counters.frames_received += batch.frame_count
             self.receive(sender, batch.frames)
