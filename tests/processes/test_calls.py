@@ -37,7 +37,7 @@ from tests.processes.waiting import until
 class OutOfStock(Exception):  # noqa: N818
     """Takes what no stranger could give it."""
 
-    def __init__(self, item: str, *, left: int) -> None:
+    def __init__(self, *, item: str, left: int) -> None:
         super().__init__(f"{item}: {left} left")
         self.item = item
         self.left = left
@@ -118,7 +118,7 @@ def make_local_error() -> Exception:
 class Failing(Process):
     async def fail(self, kind: str) -> None:
         if kind == "own":
-            raise OutOfStock("tea", left=2)
+            raise OutOfStock(item="tea", left=2)
         if kind == "local":
             raise make_local_error()
         if kind == "state":

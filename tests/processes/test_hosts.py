@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from foundation.errors import (
 from foundation.processes.agent import agent_of
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process
+from foundation.processes.process import Process, concurrent
 from foundation.processes.spec import spec
 from foundation.processes.verbs import options
 from tests.processes.conftest import StartHost
@@ -136,6 +137,41 @@ async def test_a_slow_start_blocks_nobody(here: Host, there: Host) -> None:
         assert await counter.add(1) == 1
         life.go_on.set()
         assert await (await slow).work() == "worked"
+
+
+async def test_nothing_is_handled_before_started(here: Host, target: Host) -> None:
+    """Calls, concurrent calls and streams that arrive while `started` runs wait until it is through."""
+    life = Life()
+    early: list[Any] = []
+
+    class Early(Process):
+        async def started(self) -> None:
+            early.append(self.reference)
+            life.entered.set()
+            await life.go_on.wait()
+            life.log.append("started")
+
+        async def call(self) -> None:
+            life.log.append("call")
+
+        @concurrent
+        async def aside(self) -> None:
+            life.log.append("aside")
+
+        async def stream(self) -> AsyncIterator[int]:
+            life.log.append("stream")
+            yield 1
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(here.start_on(target.node_id, Early))
+        await life.entered.wait()
+        calls = [group.create_task(early[0].call()), group.create_task(early[0].aside())]
+        calls.append(group.create_task(_outcome(anext(early[0].stream()))))
+        await until(lambda: target.processes()[0].mailbox_length == 3, "all three wait")
+        life.go_on.set()
+    assert calls[2].result() == 1
+    assert life.log[0] == "started"
+    assert sorted(life.log[1:]) == ["aside", "call", "stream"]
 
 
 async def test_stopping_finishes_the_current_message(here: Host, target: Host) -> None:
@@ -265,6 +301,8 @@ async def test_the_agent_lists_and_stops(here: Host, there: Host) -> None:
 
 async def test_unknown_classes_are_not_imported(here: Host, there: Host) -> None:
     """A node starts only classes that its program has imported, and says which it knows."""
+    with pytest.raises(UnknownProcessClassError, match="the one agent"):
+        await here.agent(there.node_id).start("foundation:agent", b"\x91\x00", {}, None)
     with pytest.raises(UnknownProcessClassError, match=r"'turtle:Turtle'.*tests\.processes\.samples:Counter"):
         await here.agent(there.node_id).start("turtle:Turtle", b"\x90", {}, None)
 

@@ -163,6 +163,19 @@ async def test_references_to_others_are_refused(here: Host) -> None:
         _ = echo.counter(Counter())
 
 
+async def test_a_class_that_was_defined_again(here: Host) -> None:
+    """After a reload or a notebook cell, references to the new class still fit where the old one is asked for."""
+    old = type("Again", (Counter,), {}, wire_name="acme.Reloaded")
+
+    class Takes(Process):
+        async def take(self, again: old) -> int:  # type: ignore[valid-type]
+            return await again.add(1)  # type: ignore[attr-defined,no-any-return]
+
+    new: Any = type("Again", (Counter,), {}, wire_name="acme.Reloaded")
+    takes = await here.start(Takes)
+    assert await takes.take(await here.start(new)) == 1
+
+
 async def test_untyped_references(here: Host, there: Host) -> None:
     """Where anything is allowed a reference arrives as one of its own class, if that is known."""
     counter = await here.start(Counter)
@@ -290,6 +303,20 @@ async def test_one_look_up_for_all_who_wait(here: Host, there: Host) -> None:
     counter = here.ref(Counter, "counter")
     assert sorted(await asyncio.gather(*(counter.add(1) for _ in range(20)))) == list(range(1, 21))
     assert asked == ["counter"]
+
+
+async def test_a_look_up_has_a_limit(here: Host) -> None:
+    """A call by name ends in time also when nobody says where the process is."""
+
+    class Silent:
+        async def resolve(self, name: str) -> ProcessId:
+            await asyncio.Event().wait()
+            raise NoSuchNameError(name)
+
+    here.use_resolver(Silent())
+    counter = options(here.ref(Counter, "counter"), timeout_s=0.02)
+    with pytest.raises(CallTimeout, match="looking up 'counter'"):
+        await counter.add(1)
 
 
 async def test_options_do_not_change_the_original(here: Host) -> None:

@@ -139,6 +139,7 @@ class Host:
         self.calls.node_down(node)
         self._requests.node_down(node)
         self._cache.node_down(node)
+        self._reception.node_down(node)
 
     async def start(
         self, cls: type[T], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, name: str | None = None

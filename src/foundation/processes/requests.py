@@ -7,7 +7,6 @@ can cancel it, and when that node goes down everything that runs for it is cance
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -116,8 +115,10 @@ class Requests:
         self._put(node, self._codec.encode(frame))
 
     def _put(self, node: NodeId, frame: bytes) -> None:
-        with suppress(NotDelivered):  # nobody may be there any more to hear the answer
+        try:  # noqa: SIM105 - a tenth of the time of `suppress`, once per answer
             self._wire.send(node, frame)
+        except NotDelivered:
+            pass  # nobody is there any more to hear the answer
 
 
 def _stop(request: Request) -> None:
