@@ -37,6 +37,9 @@ async def start_host(network: Network) -> AsyncIterator[StartHost]:
             return await stack.enter_async_context(host)
 
         yield start
+    for host in network.hosts.values():
+        assert len(host.calls) == 0, "nothing waits for an answer any more"
+        assert len(host._requests) == 0, "no request is left without an answer"
 
 
 @pytest.fixture

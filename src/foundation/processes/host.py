@@ -101,13 +101,15 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open = False
-        async with self._scope, TaskScope("stop processes") as stopping:
-            tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
-            if tasks:
-                await asyncio.wait(tasks)
-            agent = self._running.get(AGENT_SERIAL)
-            if agent is not None:
-                await agent.stop("the node stops")
+        try:
+            async with self._scope, TaskScope("stop processes") as stopping:
+                tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
+                if tasks:
+                    await asyncio.wait(tasks)
+                agent = self._running.get(AGENT_SERIAL)
+                if agent is not None:
+                    await agent.stop("the node stops")
+        finally:
             self.calls.close()
             self._reception.close()
 

@@ -15,7 +15,7 @@ from foundation.core.codec import Codec
 from foundation.core.identity import NodeId
 from foundation.errors import FoundationError, NotDelivered
 from foundation.processes.binding import BoundMethod
-from foundation.processes.faults import handler_fault, refusal
+from foundation.processes.faults import handler_fault, interruption, refusal
 from foundation.processes.messages import End, Item, Keywords, Reply
 from foundation.processes.ports import Wire
 
@@ -82,6 +82,11 @@ class Requests:
         """Answer with an error of the handler."""
         if self._remove(request):
             self._send(request.source, handler_fault(request.number, error, self._codec))
+
+    def interrupted(self, request: Request, text: str) -> None:
+        """Answer that the handler was ended in the middle."""
+        if self._remove(request):
+            self._send(request.source, interruption(request.number, text))
 
     def refuse(self, request: Request, error: FoundationError) -> None:
         """Answer that the call was surely not executed."""
