@@ -23,6 +23,9 @@ from foundation.processes.faults import rebuild
 from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, Open, Reply
 from foundation.processes.ports import Wire
 
+_FEW = 16
+"""Items that may wait as views of the batch they came in; more are copied out, so that the batch can go."""
+
 Outcome = Raw | Fault | Exception
 
 
@@ -129,7 +132,7 @@ class Calls:
         """Hand an item to the reader of its stream."""
         inbox = self._streams.get(frame.call)
         if inbox is not None and inbox.node == source:
-            inbox.arrived.append(frame.value)
+            inbox.arrived.append(frame.value if len(inbox.arrived) < _FEW else frame.value.copy())
             inbox.ring()
 
     def on_end(self, source: NodeId, frame: End) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -100,13 +101,15 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open = False
-        async with self._scope, TaskScope("stop processes") as stopping:
-            tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
-            if tasks:
-                await asyncio.wait(tasks)
-            agent = self._running.get(AGENT_SERIAL)
-            if agent is not None:
-                await agent.stop("the node stops")
+        try:
+            async with self._scope, TaskScope("stop processes") as stopping:
+                tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
+                if tasks:
+                    await asyncio.wait(tasks)
+                agent = self._running.get(AGENT_SERIAL)
+                if agent is not None:
+                    await agent.stop("the node stops")
+        finally:
             self.calls.close()
             self._reception.close()
 
@@ -138,6 +141,7 @@ class Host:
         self.calls.node_down(node)
         self._requests.node_down(node)
         self._cache.node_down(node)
+        self._reception.node_down(node)
 
     async def start(
         self, cls: type[T], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, name: str | None = None
@@ -216,10 +220,12 @@ class Host:
         """Return a reference to a process, as a ``cls``."""
         return self._make_reference(cls, Address(process_id, None, wire_name_of(cls)))  # type: ignore[return-value]
 
-    def ref(self, cls: Any, name: str) -> Any:  # noqa: ANN401 - the class may be a Protocol, which is no type[T]
+    def ref(self, cls: Callable[..., T], name: str) -> T:
         """Return a reference by name: it is looked up when it is called, and again when the process has moved."""
-        wire_name = wire_name_of(cls) if issubclass(cls, Process) else ""
-        return self._make_reference(cls, Address(None, name, wire_name))
+        # No type[T]: type checkers refuse a Protocol there.
+        wanted: Any = cls
+        wire_name = wire_name_of(wanted) if issubclass(wanted, Process) else ""
+        return self._make_reference(wanted, Address(None, name, wire_name))  # type: ignore[return-value]
 
     def agent(self, node: NodeId) -> Agent:
         """Return a reference to the agent of a node."""

@@ -73,6 +73,10 @@ class Reception:
                 self.dropped_frames += 1
                 logger.exception("a frame from %s could not be handled", source[:8])
 
+    def node_down(self, node: NodeId) -> None:
+        """Forget what was noted about a node that is gone."""
+        self._warned.pop(node, None)
+
     def close(self) -> None:
         """Ignore everything from now on."""
         self._closed = True

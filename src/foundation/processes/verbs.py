@@ -48,7 +48,7 @@ def send(reference: object, message: object) -> Coroutine[Any, Any, None]:
 def options(reference: T, *, timeout_s: float | None = _UNSET) -> T:
     """Return a reference to the same process whose calls have other limits.
 
-    ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever.
+    ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever. A stream has no limit.
     """
     known = _reference_of(reference)
     limit_s = known.__timeout_s__ if timeout_s is _UNSET else timeout_s
