@@ -13,7 +13,7 @@ import pytest
 from foundation.core.identity import NodeId, new_node_id
 from foundation.core.secret import Secret
 from foundation.core.tasks import TaskScope
-from foundation.errors import UnreachableError
+from foundation.errors import FabricLostError, UnreachableError
 from foundation.fabric.transport import SessionSettings, Transport, TransportSession
 from tests.waiting import eventually, turns
 
@@ -472,6 +472,20 @@ class TransportContract:
             await two.close()
             with pytest.raises(UnreachableError):
                 await task
+
+    async def test_a_closed_session_is_lost(self, sessions: Sessions) -> None:
+        """Whoever goes on using it is told that it is gone, in the words of the fabric."""
+        one = await sessions.open()
+        await one.close()
+        uses = [
+            lambda: one.put("a", b""),
+            lambda: one.declare("presence/1"),
+            lambda: one.subscribe("a", print),
+            lambda: one.watch(TOKENS, print),
+        ]
+        for use in uses:
+            with pytest.raises(FabricLostError):
+                use()
 
     async def test_nothing_is_left_behind(self, sessions: Sessions) -> None:
         """A closed session leaves no task, and its endpoint answers no longer."""

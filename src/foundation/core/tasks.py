@@ -10,12 +10,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from foundation.core.backoff import Backoff
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RESTART = Backoff(first_s=0.2, most_s=15.0)
 
@@ -41,13 +44,16 @@ class TaskScope:
     ) -> None:
         await self.close()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run ``work`` once in a task; an error it ends with is logged with the task's name."""
+    def start(self, work: Coroutine[Any, Any, T], name: str, *, context: Context | None = None) -> asyncio.Task[T]:
+        """Run ``work`` once in a task; an error it ends with is logged with the task's name.
+
+        ``context`` holds its context variables; without one they are copied from the caller.
+        """
         if self._closed:
             work.close()
             message = f"{self._owner} is stopped and starts no tasks"
             raise RuntimeError(message)
-        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}")
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from foundation.core.identity import NodeId
-from foundation.errors import UnreachableError
+from foundation.errors import FabricLostError, UnreachableError
 from foundation.fabric.transport import SessionSettings, Undo
 
 logger = logging.getLogger(__name__)
@@ -107,16 +107,19 @@ class MemorySession:
 
     def put(self, key: str, payload: bytes) -> None:
         """See the port."""
+        self._require_open()
         self._tell(lambda session: session._message_arrived(self, key, payload))  # noqa: SLF001 - of our own kind
 
     def subscribe(self, expression: str, receive: Callable[[str, bytes], None]) -> Undo:
         """See the port."""
+        self._require_open()
         number = next(self._numbers)
         self._subscribers[number] = (expression, receive)
         return lambda: (self._subscribers.pop(number, None), None)[1]
 
     def declare(self, token: str) -> Undo:
         """See the port."""
+        self._require_open()
         number = next(self._numbers)
         self._tell(lambda session: session._token_appeared(self, number, token))  # noqa: SLF001
 
@@ -128,6 +131,7 @@ class MemorySession:
 
     def watch(self, expression: str, changed: Callable[[str, bool], None]) -> Undo:
         """See the port."""
+        self._require_open()
         number = next(self._numbers)
         self._watchers[number] = (expression, changed)
         for tokens in self._seen.values():
@@ -199,6 +203,11 @@ class MemorySession:
                 self._token_vanished(other, number)
             del self.linked[node]
             self._seen.pop(node, None)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            message = "the session in memory is closed"
+            raise FabricLostError(message)
 
     def _tell(self, what: Callable[[MemorySession], None]) -> None:
         if not self._closed:

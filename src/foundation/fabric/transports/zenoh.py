@@ -14,9 +14,9 @@ import socket
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import zenoh
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.core.tasks import TaskScope
-from foundation.errors import FabricError, ListenError, UnreachableError
+from foundation.errors import FabricError, FabricLostError, ListenError, UnreachableError
 from foundation.fabric.transport import SessionSettings, Undo
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ _MEETING_POLL_S = 0.004
 _MOST_ENDPOINTS = 8
 _MOST_INTRODUCERS = 32
 _MOST_PUBLISHERS = 1024
+_CLOSED = "the Zenoh session was closed under the node"
 
 
 class Transport:
@@ -85,14 +86,15 @@ class ZenohSession:
 
     def put(self, key: str, payload: bytes) -> None:
         """See the port. The publisher of a key is kept, which spares Zenoh the look-up and keeps the order."""
-        publisher = self._publishers.get(key)
-        if publisher is None:
-            if len(self._publishers) >= _MOST_PUBLISHERS:
-                self._publishers.pop(next(iter(self._publishers))).undeclare()  # type: ignore[no-untyped-call]
-            publisher = self._publishers[key] = self._session.declare_publisher(
-                key, congestion_control=zenoh.CongestionControl.BLOCK
-            )
-        publisher.put(payload)
+        with _closing_is_loss():
+            publisher = self._publishers.get(key)
+            if publisher is None:
+                if len(self._publishers) >= _MOST_PUBLISHERS:
+                    self._publishers.pop(next(iter(self._publishers))).undeclare()  # type: ignore[no-untyped-call]
+                publisher = self._publishers[key] = self._session.declare_publisher(
+                    key, congestion_control=zenoh.CongestionControl.BLOCK
+                )
+            publisher.put(payload)
 
     def subscribe(self, expression: str, receive: Callable[[str, bytes], None]) -> Undo:
         """See the port."""
@@ -101,11 +103,13 @@ class ZenohSession:
         def on_sample(sample: zenoh.Sample) -> None:
             deliver(receive, str(sample.key_expr), sample.payload.to_bytes())
 
-        return self._keep(self._session.declare_subscriber(expression, on_sample))
+        with _closing_is_loss():
+            return self._keep(self._session.declare_subscriber(expression, on_sample))
 
     def declare(self, token: str) -> Undo:
         """See the port."""
-        return self._keep(self._session.liveliness().declare_token(token))
+        with _closing_is_loss():
+            return self._keep(self._session.liveliness().declare_token(token))
 
     def watch(self, expression: str, changed: Callable[[str, bool], None]) -> Undo:
         """See the port."""
@@ -114,7 +118,8 @@ class ZenohSession:
         def on_sample(sample: zenoh.Sample) -> None:
             deliver(changed, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
 
-        return self._keep(self._session.liveliness().declare_subscriber(expression, on_sample, history=True))
+        with _closing_is_loss():
+            return self._keep(self._session.liveliness().declare_subscriber(expression, on_sample, history=True))
 
     async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
         """Open a second, short session to both nodes, through which gossip makes them known to each other.
@@ -158,7 +163,6 @@ class ZenohSession:
         configuration = _configuration(settings, connect=[self._own_endpoint, endpoint])
         configuration.insert_json5("connect/exit_on_failure", "true")
         configuration.insert_json5("connect/timeout_ms", timeout_ms)
-        configuration.insert_json5("transport/unicast/open_timeout", timeout_ms)
         configuration.insert_json5("scouting/gossip/autoconnect", "[]")
         return configuration
 
@@ -184,7 +188,17 @@ class ZenohSession:
     async def _watch_over(self) -> None:
         while not self._session.is_closed():  # noqa: ASYNC110 - Zenoh has no event for this
             await asyncio.sleep(_WATCH_INTERVAL_S)
-        self._lost("the Zenoh session was closed under the node")
+        self._lost(_CLOSED)
+
+
+@contextmanager
+def _closing_is_loss() -> Generator[None]:
+    try:
+        yield
+    except zenoh.ZError as error:
+        if "session closed" in str(error):
+            raise FabricLostError(_CLOSED) from None
+        raise
 
 
 class _Inbox:
@@ -224,16 +238,21 @@ def _configuration(
     settings: SessionSettings, *, listen: Sequence[str] = (), connect: Sequence[str] = ()
 ) -> zenoh.Config:
     configuration = zenoh.Config()
-    values = {
+    timeout_ms = int(settings.introduction_timeout_s * 1000)
+    values: dict[str, object] = {
         "mode": "peer",
         "namespace": settings.namespace,
         "listen/endpoints": list(listen),
         "connect/endpoints": list(connect),
         "scouting/multicast/enabled": False,
-        # When both connect at once, Zenoh may refuse both links: seen in 2 of 100 introductions, in none this way.
-        "scouting/gossip/autoconnect_strategy": {"peer": {"to_router": "always", "to_peer": "greater-zid"}},
         "transport/link/tx/lease": int(settings.lease_s * 1000),
         "transport/shared_memory/enabled": False,
+        # Of two peers that hear of each other only one dials. If both did, each could accept the other's link and
+        # then close its own as one too many; both would be gone, and Zenoh would not try again.
+        "scouting/gossip/autoconnect_strategy": {"peer": {"to_router": "always", "to_peer": "greater-zid"}},
+        # A dial into a black hole blocks further dials to the same peer until it times out.
+        "transport/unicast/open_timeout": timeout_ms,
+        "transport/unicast/accept_timeout": timeout_ms,
     }
     if listen:
         values["id"] = settings.node
