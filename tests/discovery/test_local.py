@@ -291,7 +291,6 @@ def test_closing_leaves_a_file_that_is_not_ours(tmp_path: Path) -> None:
 
 async def test_default_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an option the nodes of a user meet in the user's folder for running programs."""
-    tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     announced = announcement("shop")
     strategy = LocalStrategy()
