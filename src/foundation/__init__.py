@@ -1,3 +1,63 @@
-"""Distributed Python as easy as single-node Python: a masterless cluster in a library."""
+"""Distributed Python as easy as single-node Python: a masterless cluster in a library.
 
-__version__ = "0.1.0"
+Layout, from the top down; a package imports only from those below it::
+
+    cli, examples, testing    edges: the command line, what to read first, the kit for tests
+    cluster                   puts the parts of a node together, starts and stops them in order
+    config                    what a node is to be: defaults, environment, arguments
+    membership | processes    who is in the cluster | processes, references, mailboxes, calls
+    discovery | fabric        finding peers | presence, frames and topics over Zenoh
+    core                      identity, clock, tasks, events, codec, call context
+    errors                    every error, drawn as one tree
+"""
+
+from foundation.cluster import ANY, Cluster, ClusterInfo, current_cluster, start_cluster
+from foundation.cluster.module_calls import cluster_info, events, members, ref, send, start_process, stop_process
+from foundation.core.version import __version__
+from foundation.membership import (
+    Member,
+    MemberDown,
+    MemberEvent,
+    MemberJoining,
+    MemberLeaving,
+    MemberLeft,
+    MemberReachable,
+    MemberStatus,
+    MemberUnreachable,
+    MemberUp,
+    MemberUpdated,
+)
+from foundation.processes import Process, ProcessInfo, Spec, cast, options, spec
+
+__all__ = [
+    "ANY",
+    "Cluster",
+    "ClusterInfo",
+    "Member",
+    "MemberDown",
+    "MemberEvent",
+    "MemberJoining",
+    "MemberLeaving",
+    "MemberLeft",
+    "MemberReachable",
+    "MemberStatus",
+    "MemberUnreachable",
+    "MemberUp",
+    "MemberUpdated",
+    "Process",
+    "ProcessInfo",
+    "Spec",
+    "__version__",
+    "cast",
+    "cluster_info",
+    "current_cluster",
+    "events",
+    "members",
+    "options",
+    "ref",
+    "send",
+    "spec",
+    "start_cluster",
+    "start_process",
+    "stop_process",
+]

@@ -21,12 +21,12 @@
     │   ├── ProcessDefinitionError    a class that cannot be a process (also a TypeError)
     │   ├── ArgumentError             an argument that does not fit its annotation (also a TypeError)
     │   ├── UnknownProcessClassError  the node does not have that class
-    │   ├── NoSuchProcessError        the process does not exist, or no longer
     │   ├── NameTakenError            another process has that name
     │   └── NoSuchNameError           no process has that name
     ├── CallError
     │   ├── NotDelivered              surely not executed
-    │   │   └── Overloaded            because too much waits already
+    │   │   ├── Overloaded            because too much waits already
+    │   │   └── NoSuchProcessError    the process does not exist, or no longer (also a ProcessError)
     │   ├── CallTimeout               no answer in time; the outcome is unknown (also a TimeoutError)
     │   ├── NodeDown                  the node went down; the outcome is unknown
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
@@ -127,10 +127,6 @@ class UnknownProcessClassError(ProcessError):
     """The node has not imported the class with that wire name."""
 
 
-class NoSuchProcessError(ProcessError):
-    """The process does not exist, or no longer."""
-
-
 class NameTakenError(ProcessError):
     """Another process has the name already."""
 
@@ -149,6 +145,10 @@ class NotDelivered(CallError):  # noqa: N818 - the words of the field, as in Nod
 
 class Overloaded(NotDelivered):
     """The bounded queue in front of the receiver is full."""
+
+
+class NoSuchProcessError(ProcessError, NotDelivered):
+    """The process does not exist, or no longer."""
 
 
 class CallTimeout(CallError, TimeoutError):  # noqa: N818

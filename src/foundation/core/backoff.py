@@ -30,5 +30,5 @@ class Backoff:
         ``chance`` is a number from 0 to 1 that the caller drew; the same number gives the same delay.
         """
         exponent = min(max(failures, 1) - 1, 64)
-        delay = min(self.first_s * self.factor**exponent, self.most_s)
-        return delay * (1 + self.jitter * (2 * chance - 1))
+        middle_s = min(self.first_s * self.factor**exponent, self.most_s / (1 + self.jitter))
+        return min(middle_s * (1 + self.jitter * (2 * chance - 1)), self.most_s)

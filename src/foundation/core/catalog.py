@@ -19,7 +19,10 @@ class Catalog:
     """The adapters of one kind, found by name."""
 
     def __init__(self, kind: str, package: str, attribute: str) -> None:
-        """Look in ``package`` for modules that define ``attribute``; ``kind`` is for messages and entry points."""
+        """Look in ``package`` for modules that define ``attribute``; ``kind`` is for messages.
+
+        The package is also the group of entry points.
+        """
         self._kind = kind
         self._package = package
         self._attribute = attribute
@@ -28,15 +31,15 @@ class Catalog:
         """Return every name that :meth:`find` knows, sorted."""
         folder = importlib.import_module(self._package)
         ours = {module.name for module in pkgutil.iter_modules(folder.__path__)}
-        return sorted(ours | {point.name for point in entry_points(group=f"foundation.{self._kind}")})
+        return sorted(ours | {point.name for point in entry_points(group=self._package)})
 
     def find(self, name: str) -> Any:  # noqa: ANN401 - the port that the caller asks for
         """Return what ``name`` stands for, or raise :class:`UnknownStrategyError` with the names there are."""
         if ":" in name:
             return self._by_path(name)
-        if name.isidentifier() and importlib.util.find_spec(f"{self._package}.{name}") is not None:
+        if name.isidentifier() and name != "__init__" and importlib.util.find_spec(f"{self._package}.{name}"):
             return getattr(importlib.import_module(f"{self._package}.{name}"), self._attribute)
-        for point in entry_points(group=f"foundation.{self._kind}", name=name):
+        for point in entry_points(group=self._package, name=name):
             return point.load()
         message = f"there is no {self._kind} {name!r}; there are: {', '.join(self.names())}"
         raise UnknownStrategyError(message)
@@ -45,6 +48,6 @@ class Catalog:
         module, _, attribute = path.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
             message = f"the {self._kind} {path!r} cannot be loaded: {error}"
             raise ConfigurationError(message) from error

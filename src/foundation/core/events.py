@@ -21,11 +21,13 @@ class EventStream(Generic[Event]):
 
     def __init__(self, source: EventSource[Event], first: Iterable[Event], capacity: int) -> None:
         self._source = source
-        self._waiting: deque[Event] = deque(first)
+        self._waiting: deque[Event] = deque()
         self._capacity = capacity
         self._wake = asyncio.Event()
         self._ended = False
         self.dropped = 0
+        for event in first:
+            self.put(event)
 
     def __aiter__(self) -> Self:
         return self

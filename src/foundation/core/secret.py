@@ -12,7 +12,7 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        self._value = value.encode()
+        self._value = value.encode(errors="surrogatepass")  # an error would show it
 
     def __repr__(self) -> str:
         """Show that there is one, and nothing of it."""

@@ -10,12 +10,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from foundation.core.backoff import Backoff
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RESTART = Backoff(first_s=0.2, most_s=15.0)
 
@@ -41,13 +44,16 @@ class TaskScope:
     ) -> None:
         await self.close()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run ``work`` once in a task; an error it ends with is logged with the task's name."""
+    def start(self, work: Coroutine[Any, Any, T], name: str, *, context: Context | None = None) -> asyncio.Task[T]:
+        """Run ``work`` once in a task; an error it ends with is logged with the task's name.
+
+        ``context`` holds its context variables; without one they are copied from the caller.
+        """
         if self._closed:
             work.close()
             message = f"{self._owner} is stopped and starts no tasks"
             raise RuntimeError(message)
-        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}")
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}: {name}", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -57,13 +63,21 @@ class TaskScope:
         return self.start(self._again_and_again(work, name), name)
 
     async def close(self) -> None:
-        """Cancel all tasks and wait until each has ended; safe to call twice."""
+        """Cancel all tasks and wait until each has ended, also when cancelled meanwhile; safe to call twice."""
         self._closed = True
         mine = asyncio.current_task()
-        while tasks := [task for task in self._tasks if task is not mine]:
-            for task in tasks:
+        asked: set[asyncio.Task[Any]] = set()
+        cancelled: asyncio.CancelledError | None = None
+        while tasks := self._tasks - {mine}:
+            for task in tasks - asked:  # a second cancellation would break into its cleaning up
                 task.cancel()
-            await asyncio.wait(tasks)
+            asked |= tasks
+            try:
+                await asyncio.wait(tasks)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         failures = 0

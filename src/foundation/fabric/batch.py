@@ -16,6 +16,7 @@ VERSION = 1
 _HEADER = struct.Struct(">BIQQ")
 _ARRAY = struct.Struct(">BI")
 _ARRAY_32 = 0xDD
+_MOST_TOTAL = 1 << 63
 
 
 class Batch(NamedTuple):
@@ -43,5 +44,8 @@ def unpack(payload: bytes) -> Batch:
     kind, count = _ARRAY.unpack_from(payload, _HEADER.size)
     if version != VERSION or kind != _ARRAY_32:
         message = f"not a batch of version {VERSION}"
+        raise CodecError(message)
+    if max(before, confirmed) >= _MOST_TOTAL:
+        message = "a batch that counts more bytes than anybody can have sent"
         raise CodecError(message)
     return Batch(incarnation, before, confirmed, count, memoryview(payload)[_HEADER.size :])

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from foundation.core.secret import Secret
+from foundation.core.tasks import TaskScope
 from foundation.errors import CodecError, HandshakeError, ListenError, UnreachableError
 from foundation.fabric.handshake import (
     MOST_BYTES,
@@ -44,7 +45,7 @@ class Door:
         self._cookie = cookie
         self._options = options
         self._server: asyncio.Server | None = None
-        self._strangers: set[asyncio.StreamWriter] = set()
+        self._strangers = TaskScope("door")
         self._logged: set[tuple[str, str]] = set()
         self.port = 0
         self.refused = 0
@@ -52,7 +53,7 @@ class Door:
     async def __aenter__(self) -> Self:
         host, port = self._options.host, self._options.port
         try:
-            self._server = await asyncio.start_server(self._answer, host, port, limit=MOST_BYTES)
+            self._server = await asyncio.start_server(self._opened, host, port, limit=MOST_BYTES)
         except OSError as error:
             in_use = error.errno == errno.EADDRINUSE
             cause = "the port is in use; stop its user or choose another port" if in_use else error.strerror or error
@@ -65,27 +66,32 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._server is not None:
-            self._server.close()
-            for writer in list(self._strangers):
-                writer.transport.abort()
-            await self._server.wait_closed()
+            server, self._server = self._server, None
+            server.close()
+            await self._strangers.close()
+            await server.wait_closed()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._strangers) >= self._options.max_strangers:
+    def _opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+        elif len(self._strangers) >= self._options.max_strangers:
             self._refuse("somebody", writer, f"{self._options.max_strangers} strangers stand at the door already")
             writer.transport.abort()
-            return
-        self._strangers.add(writer)
+        else:
+            self._strangers.start(self._answer(reader, writer), "stranger")
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(self._options.handshake_timeout_s):
                 await self._converse(reader, writer)
+                writer.close()
+                await writer.wait_closed()
         except TimeoutError:
             self._refuse("a stranger", writer, f"it did not prove itself in {self._options.handshake_timeout_s} s")
         except (OSError, asyncio.IncompleteReadError):
             pass  # it left: somebody who only looks whether the port is open does so all the time
         finally:
-            self._strangers.discard(writer)
-            writer.close()
+            writer.transport.abort()
             with suppress(OSError):
                 await writer.wait_closed()
 
@@ -105,10 +111,13 @@ class Door:
     def _refuse(self, who: str, writer: asyncio.StreamWriter, reason: str) -> None:
         self.refused += 1
         host = (writer.get_extra_info("peername") or ("unknown",))[0]
-        if reason != Refusal.ITSELF and (key := (host, f"{who} {reason}")) not in self._logged:
-            if len(self._logged) < _MOST_REMEMBERED:
-                self._logged.add(key)
-            logger.warning("refused %s at %s: %s", who, host, reason)
+        key = (host, f"{who} {reason}")
+        if reason == Refusal.ITSELF or key in self._logged or len(self._logged) >= _MOST_REMEMBERED:
+            return
+        self._logged.add(key)
+        logger.warning("refused %s at %s: %s", who, host, reason)
+        if len(self._logged) == _MOST_REMEMBERED:
+            logger.warning("refused so many that from now on they are only counted")
 
 
 async def knock(address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float) -> Identity:
@@ -136,8 +145,8 @@ async def knock(address: tuple[str, int], me: Identity, cookie: Secret, timeout_
     except CodecError as error:
         message = f"what answers at {host}:{port} is not a node: {error}"
         raise HandshakeError(message) from None
-    except OSError as error:
-        message = f"cannot reach {host}:{port}: {error.strerror or error}"
+    except (OSError, OverflowError, UnicodeError) as error:  # the last two: no such port, no such host name
+        message = f"cannot reach {host}:{port}: {getattr(error, 'strerror', None) or error}"
         raise UnreachableError(message, connection_refused=isinstance(error, ConnectionRefusedError)) from None
 
 

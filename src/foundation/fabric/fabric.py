@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -39,6 +39,7 @@ class FabricCounters:
     """What passed, and what was thrown away because it had the wrong shape or came from a past incarnation."""
 
     frames_sent: int = 0
+    frames_received: int = 0
     batches_received: int = 0
     dropped: int = 0
 
@@ -104,8 +105,6 @@ class Fabric:
     ) -> None:
         await self._stack.aclose()
         self._session = None
-        if self._lost is not None and not self._lost.done():
-            self._lost.cancel()
 
     @property
     def door(self) -> NodeAddress:
@@ -133,6 +132,11 @@ class Fabric:
             raise NotRunningError(_NOT_RUNNING)
         await asyncio.shield(self._lost)
 
+    def raise_if_lost(self) -> None:
+        """Raise :class:`FabricLostError` when the session under this node was lost."""
+        if self._lost is not None and self._lost.done() and not self._lost.cancelled():
+            self._lost.result()
+
     async def meet(self, address: NodeAddress) -> Identity:
         """Knock at a door and, when it opens, link the two sessions. Returns who lives there once the link is up."""
         identity = await knock(address, self._identity(), self._cookie, self._options.handshake_timeout_s)
@@ -151,8 +155,9 @@ class Fabric:
         """Tell everybody these facts about this node; the first call makes it present."""
         version, take_back = self._announced
         token = keys.presence(keys.Presence(self.node_id, version + 1, facts))
-        self._announced = (version + 1, self._running.declare(token))
-        take_back()
+        with self._noticing_loss():
+            self._announced = (version + 1, self._running.declare(token))
+            take_back()
 
     def withdraw(self) -> None:
         """Stop being present."""
@@ -172,6 +177,7 @@ class Fabric:
             raise NotDelivered(message)
         else:
             peer.enqueue(frame)
+            self.counters.frames_sent += 1
         if not self._flushing:
             asyncio.get_running_loop().call_soon(self._flush)
         self._flushing.add(node)
@@ -203,15 +209,23 @@ class Fabric:
             self._lost.set_exception(FabricLostError(cause))
             self._lost.exception()  # whoever waits for it gets it; nobody waiting is no error of its own
 
+    @contextmanager
+    def _noticing_loss(self) -> Generator[None]:
+        """Take a session that turns out to be gone for the end of this node, not for an error of what used it."""
+        try:
+            yield
+        except FabricLostError as error:
+            self._session_lost(str(error))
+
     def _flush(self) -> None:
         nodes, self._flushing = self._flushing, set()
-        for node in nodes:
-            if node == self.node_id:
-                frames, self._loopback = self._loopback, []
-                self.receive(node, unpack(pack(self.incarnation, 0, 0, frames)).frames)
-            elif peer := self._peers.get(node):
-                peer.flush(self.incarnation)
-                self.counters.frames_sent += 1
+        with self._noticing_loss():
+            for node in nodes:
+                if node == self.node_id:
+                    frames, self._loopback = self._loopback, []
+                    self.receive(node, unpack(pack(self.incarnation, 0, 0, frames)).frames)
+                elif peer := self._peers.get(node):
+                    peer.flush(self.incarnation)
 
     def _peer(self, node: NodeId) -> Peer:
         peer = self._peers.get(node)
@@ -230,8 +244,10 @@ class Fabric:
             self._drop(f"frames of a past incarnation of {sender[:8]}")
             return
         self.counters.batches_received += 1
-        self._peer(sender).receive(batch, len(payload), self.incarnation)
+        with self._noticing_loss():
+            self._peer(sender).receive(batch, len(payload), self.incarnation)
         if batch.frame_count:
+            self.counters.frames_received += batch.frame_count
             self.receive(sender, batch.frames)
 
     def _token_changed(self, key: str, is_there: bool) -> None:

@@ -9,7 +9,8 @@
       ◀── Welcome(mac, who I am, endpoints) ──        the dialer checks that mac in turn
 
 The dialer proves first, so a stranger who merely knocks learns nothing that is made with the cookie. Both proofs cover
-both nonces and both identities, so neither can be replayed nor reflected. Pure: bytes in, bytes out.
+both nonces and both identities, so neither can be replayed nor reflected; the door's covers its endpoints too. Pure:
+bytes in, bytes out.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ PROTOCOL = 1
 NONCE_BYTES = 16
 MOST_BYTES = 16 << 10
 """A longer handshake message is refused unread."""
+
+_MOST_SHOWN = 40
 
 
 class Refusal(StrEnum):
@@ -137,7 +140,7 @@ class DialerHandshake:
                 self._challenge = message
                 return Proof(_sign(self._cookie, b"dialer", self._hello, message))
             case Welcome(mac, identity) if self._challenge is not None:
-                expected = _sign(self._cookie, b"door", self._hello, self._challenge)
+                expected = _sign(self._cookie, b"door", self._hello, self._challenge, identity)
                 if not hmac.compare_digest(mac, expected) or identity.node != self._challenge.node:
                     text = "the node there does not have the cookie of this cluster"
                     raise HandshakeError(text)
@@ -155,25 +158,34 @@ class DoorHandshake:
         self._cookie = cookie
         self._challenge = Challenge(nonce, me.node)
         self._hello: Hello | None = None
+        self._is_over = False
         self.accepted = False
 
     @property
     def claimed_name(self) -> str:
         """Who the dialer says it is; not proved before :attr:`accepted`."""
-        return f"{self._hello.name or 'a node'} {self._hello.node[:8]}" if self._hello else "a stranger"
+        if self._hello is None:
+            return "a stranger"
+        text = f"{self._hello.name[:_MOST_SHOWN] or 'a node'} {self._hello.node[:8]}"
+        return "".join(character if character.isprintable() else "?" for character in text)
 
     def receive(self, message: Message) -> Challenge | Welcome | Refused:
         """Take the dialer's message and return the answer; a :class:`Refused` ends the handshake."""
+        answer = Refused(Refusal.MALFORMED.name) if self._is_over else self._answer(message)
+        self._is_over = isinstance(answer, Refused | Welcome)
+        return answer
+
+    def _answer(self, message: Message) -> Challenge | Welcome | Refused:
         match message:
             case Hello() if self._hello is None:
                 self._hello = message
                 refusal = self._objection(message)
                 return Refused(refusal.name) if refusal else self._challenge
-            case Proof(mac) if self._hello is not None and not self.accepted:
+            case Proof(mac) if self._hello is not None:
                 if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._hello, self._challenge)):
                     return Refused(Refusal.COOKIE.name)
                 self.accepted = True
-                return Welcome(_sign(self._cookie, b"door", self._hello, self._challenge), self._me)
+                return Welcome(_sign(self._cookie, b"door", self._hello, self._challenge, self._me), self._me)
             case _:
                 return Refused(Refusal.MALFORMED.name)
 
@@ -189,8 +201,8 @@ class DoorHandshake:
         return next((refusal for objection, refusal in checks if objection), None)
 
 
-def _sign(cookie: Secret, role: bytes, hello: Hello, challenge: Challenge) -> bytes:
-    return cookie.prove(b"foundation handshake", role, _encode(hello), _encode(challenge))
+def _sign(cookie: Secret, role: bytes, *said: Hello | Challenge | Identity) -> bytes:
+    return cookie.prove(b"foundation handshake", role, *map(_encode, said))
 
 
 def _seen_by_dialer(refusal: Refusal) -> str:

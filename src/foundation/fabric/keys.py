@@ -23,6 +23,7 @@ PRESENCE = "presence/**"
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FACTS = 32 << 10
+_SEGMENT = re.compile(r"\*\*?|[^@$?#*/][^$?#*/]*")
 _VERSION = re.compile(r"[0-9]{1,18}")
 
 
@@ -82,8 +83,11 @@ def parse_sender(key: str) -> NodeId:
 
 def topic(name: str) -> str:
     """Return the key of a topic; ``name`` may hold the wildcards ``*`` (one segment) and ``**`` (any number)."""
-    if not name or any(not segment or set(segment) & set("$?#") for segment in name.split("/")):
-        message = f"the topic {name!r} cannot be used: no empty segments, none of the characters $ ? #"
+    if any(_SEGMENT.fullmatch(segment) is None for segment in name.split("/")) or "**/*" in name:
+        message = (
+            f"the topic {name!r} cannot be used: no empty segments, none of the characters $ ? #, no @ first in a"
+            " segment, and * or ** only as a whole segment, ** last among wildcards in a row"
+        )
         raise ConfigurationError(message)
     return f"topics/{name}"
 

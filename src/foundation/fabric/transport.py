@@ -32,7 +32,10 @@ class SessionSettings:
 
 
 class TransportSession(Protocol):
-    """An open session. All methods and callbacks belong to the event loop that opened it."""
+    """An open session. All methods and callbacks belong to the event loop that opened it.
+
+    Once the session was lost, its methods raise :class:`FabricLostError`.
+    """
 
     @property
     def endpoints(self) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ Each batch tells the total number of bytes sent before it, so a batch that a cut
 
 from __future__ import annotations
 
+_CONFIRM_EVERY = 64 << 10
+"""Bytes after which a receiver confirms at the latest: the sender's window may be smaller than its own."""
+
 
 class SendWindow:
     """The sender's half."""
@@ -43,7 +46,7 @@ class ReceiveWindow:
     __slots__ = ("_every", "_told", "total")
 
     def __init__(self, limit: int) -> None:
-        self._every = limit // 4
+        self._every = min(limit // 4, _CONFIRM_EVERY)
         self.total = 0
         self._told = 0
 

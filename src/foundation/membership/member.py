@@ -62,6 +62,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, rename={"wire_names
     roles: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
     wire_names: tuple[str, ...] = ()
+    processes: int = 0
     observer: bool = False
     unreachable: tuple[Suspicion, ...] = ()
     gone: tuple[Farewell, ...] = ()
@@ -80,6 +81,8 @@ class Member:
     roles: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     wire_names: frozenset[str] = frozenset()
+    processes: int = 0
+    """How many processes it runs, as it last told."""
 
     def __str__(self) -> str:
         """Print the name; two nodes may share one, then the id tells them apart."""
@@ -97,6 +100,7 @@ class Member:
             "roles": facts.roles,
             "metadata": facts.metadata,
             "wire_names": frozenset(facts.wire_names),
+            "processes": facts.processes,
         }
         return cls(node, **(known | changes))
 

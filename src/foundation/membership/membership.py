@@ -78,8 +78,8 @@ class Membership:
         """Return one member, or None when it is not known or gone."""
         return self.me if node == self._fabric.node_id else self._view.member(node)
 
-    def dialer_wants(self, addresses: Iterable[str], node: NodeId | None) -> None:
-        """Take addresses that discovery found."""
+    def seek(self, addresses: Iterable[str], node: NodeId | None) -> None:
+        """Try to meet who may live at these addresses."""
         self._dialer.want(addresses, node)
 
     async def settle(self, timeout_s: float) -> None:

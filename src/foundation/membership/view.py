@@ -163,7 +163,8 @@ class View:
             return [MemberReachable(member)]
         if known.member.status is not facts.status or facts.incarnation > known.member.incarnation:
             return [_ENTERED[facts.status](member)]
-        return [MemberUpdated(member)] if member != known.member else []
+        is_news = replace(member, processes=0) != replace(known.member, processes=0)  # a count is no event
+        return [MemberUpdated(member)] if is_news else []
 
     def _refute(self, farewells: Iterable[Farewell]) -> None:
         """Come back as a new incarnation when somebody has called this one down."""

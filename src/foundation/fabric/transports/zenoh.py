@@ -12,8 +12,8 @@ import os
 import socket
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import zenoh
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.core.tasks import TaskScope
-from foundation.errors import FabricError, ListenError, UnreachableError
+from foundation.errors import FabricError, FabricLostError, ListenError, UnreachableError
 from foundation.fabric.transport import SessionSettings, Undo
 
 RUNTIME = "(rx: (worker_threads: 1), tx: (worker_threads: 1), app: (worker_threads: 1))"
@@ -31,6 +31,7 @@ RUNTIME = "(rx: (worker_threads: 1), tx: (worker_threads: 1), app: (worker_threa
 _WATCH_INTERVAL_S = 0.5
 _PORT_TRIES = 5
 _MEETING_POLL_S = 0.004
+_CLOSED = "the Zenoh session was closed under the node"
 
 
 class Transport:
@@ -76,12 +77,13 @@ class ZenohSession:
 
     def put(self, key: str, payload: bytes) -> None:
         """See the port. The publisher of a key is kept, which spares Zenoh the look-up and keeps the order."""
-        publisher = self._publishers.get(key)
-        if publisher is None:
-            publisher = self._publishers[key] = self._session.declare_publisher(
-                key, congestion_control=zenoh.CongestionControl.BLOCK
-            )
-        publisher.put(payload)
+        with _closing_is_loss():
+            publisher = self._publishers.get(key)
+            if publisher is None:
+                publisher = self._publishers[key] = self._session.declare_publisher(
+                    key, congestion_control=zenoh.CongestionControl.BLOCK
+                )
+            publisher.put(payload)
 
     def subscribe(self, expression: str, receive: Callable[[str, bytes], None]) -> Undo:
         """See the port."""
@@ -90,11 +92,13 @@ class ZenohSession:
         def on_sample(sample: zenoh.Sample) -> None:
             deliver(receive, str(sample.key_expr), sample.payload.to_bytes())
 
-        return self._keep(self._session.declare_subscriber(expression, on_sample))
+        with _closing_is_loss():
+            return self._keep(self._session.declare_subscriber(expression, on_sample))
 
     def declare(self, token: str) -> Undo:
         """See the port."""
-        return self._keep(self._session.liveliness().declare_token(token))
+        with _closing_is_loss():
+            return self._keep(self._session.liveliness().declare_token(token))
 
     def watch(self, expression: str, changed: Callable[[str, bool], None]) -> Undo:
         """See the port."""
@@ -103,7 +107,8 @@ class ZenohSession:
         def on_sample(sample: zenoh.Sample) -> None:
             deliver(changed, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
 
-        return self._keep(self._session.liveliness().declare_subscriber(expression, on_sample, history=True))
+        with _closing_is_loss():
+            return self._keep(self._session.liveliness().declare_subscriber(expression, on_sample, history=True))
 
     async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
         """Open a second, short session to both nodes, through which gossip makes them known to each other.
@@ -158,7 +163,17 @@ class ZenohSession:
     async def _watch_over(self) -> None:
         while not self._session.is_closed():  # noqa: ASYNC110 - Zenoh has no event for this
             await asyncio.sleep(_WATCH_INTERVAL_S)
-        self._lost("the Zenoh session was closed under the node")
+        self._lost(_CLOSED)
+
+
+@contextmanager
+def _closing_is_loss() -> Generator[None]:
+    try:
+        yield
+    except zenoh.ZError as error:
+        if "session closed" in str(error):
+            raise FabricLostError(_CLOSED) from None
+        raise
 
 
 class _Inbox:
@@ -195,7 +210,8 @@ def _configuration(
     settings: SessionSettings, *, listen: Sequence[str] = (), connect: Sequence[str] = ()
 ) -> zenoh.Config:
     configuration = zenoh.Config()
-    values = {
+    timeout_ms = int(settings.introduction_timeout_s * 1000)
+    values: dict[str, object] = {
         "mode": "peer",
         "namespace": settings.namespace,
         "listen/endpoints": list(listen),
@@ -203,6 +219,12 @@ def _configuration(
         "scouting/multicast/enabled": False,
         "transport/link/tx/lease": int(settings.lease_s * 1000),
         "transport/shared_memory/enabled": False,
+        # Of two peers that hear of each other only one dials. If both did, each could accept the other's link and
+        # then close its own as one too many; both would be gone, and Zenoh would not try again.
+        "scouting/gossip/autoconnect_strategy": {"peer": {"to_router": "always", "to_peer": "greater-zid"}},
+        # A dial into a black hole blocks further dials to the same peer until it times out.
+        "transport/unicast/open_timeout": timeout_ms,
+        "transport/unicast/accept_timeout": timeout_ms,
     }
     if listen:
         values["id"] = settings.node

@@ -1,0 +1,7 @@
+"""The whole, put together: one object that stands for this node's part in its cluster."""
+
+from foundation.cluster.cluster import ANY, Cluster, current_cluster
+from foundation.cluster.info import ClusterInfo
+from foundation.cluster.starting import start_cluster
+
+__all__ = ["ANY", "Cluster", "ClusterInfo", "current_cluster", "start_cluster"]

@@ -1,0 +1,82 @@
+"""Build the parts of a node and start them in the order of the layers; the only file that knows them all."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from foundation.config import Config
+from foundation.core.identity import new_node_id
+from foundation.core.version import __version__
+from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Peer, make_strategy
+from foundation.fabric import Fabric
+from foundation.membership import Facts, Membership, MemberStatus
+from foundation.processes import AskEveryone, Host, known_wire_names, on_new_wire_name
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The running parts of one node."""
+
+    fabric: Fabric
+    membership: Membership
+    host: Host
+    names: AskEveryone
+    discovery: Discovery
+
+
+async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
+    """Start fabric, membership, processes and discovery on ``stack``, which stops them in reverse."""
+    strategies = _strategies(config)  # first: a misspelt name must fail before anything runs
+    fabric = Fabric(
+        new_node_id(),
+        config.name,
+        cluster=config.cluster_name,
+        cookie=config.cookie,
+        version=__version__,
+        options=config.fabric,
+    )
+    membership = Membership(fabric, _facts(config), config.membership)
+    host = Host(fabric, options=config.processes)
+    resolver = AskEveryone(host, lambda: [m.node_id for m in membership.members() if m.status is MemberStatus.UP])
+    host.use_resolver(resolver)
+    fabric.receive = host.receive
+    membership.gone = host.node_down
+    await stack.enter_async_context(fabric)
+    await stack.enter_async_context(membership)
+    await stack.enter_async_context(host)
+    stack.callback(on_new_wire_name(lambda _name: membership.describe(wire_names=tuple(known_wire_names()))))
+    announcement = Announcement(fabric.node_id, config.name, config.cluster_name, __version__, fabric.addresses)
+
+    def found(_strategy: str, peers: frozenset[Peer]) -> None:
+        for peer in peers:
+            membership.seek(peer.addresses, peer.node)
+
+    discovery = Discovery(strategies, announcement, found, config.discovery)
+    await stack.enter_async_context(discovery)
+    return Parts(fabric, membership, host, resolver, discovery)
+
+
+def _facts(config: Config) -> Facts:
+    return Facts(
+        config.name,
+        MemberStatus.JOINING,
+        version=__version__,
+        roles=config.roles,
+        metadata=dict(config.metadata),
+        wire_names=tuple(known_wire_names()),
+        observer=config.observer,
+    )
+
+
+def _strategies(config: Config) -> dict[str, DiscoveryStrategy]:
+    made: dict[str, DiscoveryStrategy] = {}
+    for strategy in config.strategies:
+        if isinstance(strategy, str):
+            arguments = {"addresses": config.peers} if strategy == "static" else {}
+            made[strategy] = make_strategy(strategy, arguments)
+        else:
+            made[type(strategy).__name__] = strategy
+    if config.peers and "static" not in made:
+        made["static"] = make_strategy("static", {"addresses": config.peers})
+    return made

@@ -1,0 +1,270 @@
+"""One node's part in a cluster: start processes, call them, send to them, watch who is there, leave."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar, TypeVarTuple, overload
+
+from foundation.cluster.assembly import Parts, assemble
+from foundation.cluster.info import ClusterInfo, health
+from foundation.cluster.load import LoadTeller
+from foundation.config import Config
+from foundation.core.events import EventStream
+from foundation.core.identity import NodeId, ProcessId
+from foundation.core.tasks import TaskScope
+from foundation.errors import (
+    AlreadyRunningError,
+    ArgumentError,
+    NameTakenError,
+    NoEligibleNodeError,
+    NoSuchNameError,
+    NotRunningError,
+)
+from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
+from foundation.processes import Process as AnyProcess
+from foundation.processes import ProcessInfo, Spec, as_process_class, send, wire_name_of
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+logger = logging.getLogger(__name__)
+
+_FIRST_LOOK_S = 0.25
+
+
+class _Anywhere:
+    """The type of :data:`ANY`."""
+
+    def __repr__(self) -> str:
+        return "foundation.ANY"
+
+
+ANY = _Anywhere()
+"""As ``node=``: whichever member can run the process and runs the fewest."""
+
+Node = Member | NodeId | str | _Anywhere
+
+
+_running: list[Cluster] = []
+
+
+def current_cluster() -> Cluster:
+    """Return the one cluster that runs in this program: what the module-level calls act on.
+
+    Raises :class:`NotRunningError` when there is none, or more than one: then call the method of the one that is meant.
+    """
+    if len(_running) == 1:
+        return _running[0]
+    message = (
+        f"{len(_running)} clusters run in this program; call the method of the one that is meant"
+        if _running
+        else "no cluster runs in this program; start one: async with foundation.start_cluster() as cluster"
+    )
+    raise NotRunningError(message)
+
+
+class Cluster:
+    """A running node. Made by :func:`foundation.start_cluster`.
+
+    All methods belong to the event loop in which the cluster was started.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._stack = AsyncExitStack()
+        self._tasks = TaskScope(f"cluster {config.cluster_name}")
+        self._parts: Parts | None = None
+        self._load: LoadTeller | None = None
+        self._was_started = False
+
+    async def start(self) -> None:
+        """Start all parts, meet whom discovery finds at first sight, and take part."""
+        if self._was_started:
+            message = "a cluster can be started once; start_cluster() makes a new one"
+            raise AlreadyRunningError(message)
+        self._was_started = True
+        async with AsyncExitStack() as stack:
+            parts = await assemble(self.config, stack)
+            await parts.discovery.first_round(min(_FIRST_LOOK_S, self.config.join_timeout_s))
+            await parts.membership.settle(self.config.join_timeout_s)
+            self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
+            stack.callback(parts.membership.become, MemberStatus.LEAVING)
+            parts.membership.become(MemberStatus.UP)
+            await stack.enter_async_context(self._tasks)
+            self._tasks.keep_running(self._load.run, "tell load")
+            self._tasks.keep_running(self._mind_loneliness, "mind loneliness")
+            self._parts = parts
+            self._stack = stack.pop_all()
+        _running.append(self)
+
+    async def stop(self) -> None:
+        """Leave the cluster: take no more work, stop the processes, say goodbye, close. Safe to call twice.
+
+        Raises :class:`FabricLostError` when the fabric was lost meanwhile.
+        """
+        if self in _running:
+            _running.remove(self)
+        parts, self._parts = self._parts, None
+        await self._stack.aclose()
+        if parts is not None:
+            parts.fabric.raise_if_lost()
+
+    async def until_lost(self) -> None:
+        """Wait until the fabric under this node is lost, and raise :class:`FabricLostError`; normally for ever."""
+        await self._running.fabric.until_lost()
+
+    @property
+    def name(self) -> str:
+        """The name of this node."""
+        return self.config.name
+
+    @property
+    def node(self) -> Member:
+        """This node, as the others see it."""
+        return self._running.membership.me
+
+    @property
+    def address(self) -> str:
+        """Where this node can be reached, ``host:port``, for the ``peers`` of another one."""
+        return self._running.fabric.addresses[0]
+
+    def members(self) -> list[Member]:
+        """Return everybody who is in, whatever their condition: this node first, the others by name."""
+        return self._running.membership.members()
+
+    def events(self) -> EventStream[MemberEvent]:
+        """Watch the other members: first a :class:`MemberUp` for each that is up, then whatever happens.
+
+        An async iterator that ends with the cluster. It never misses an event unless its reader falls 10,000 behind;
+        then the oldest are dropped.
+        """
+        membership = self._running.membership
+        present = [MemberUp(m) for m in self._others() if m.status is MemberStatus.UP]
+        return membership.events.stream(present)
+
+    def cluster_info(self) -> ClusterInfo:
+        """Return what this node knows about the cluster, at once and without asking anybody."""
+        members = self.members()
+        load = self._load
+        return ClusterInfo(
+            cluster=self.config.cluster_name,
+            node=self.name,
+            nodes=sum(member.status is MemberStatus.UP for member in members),
+            strategy="+".join(self.config.strategy_names),
+            health=health(members),
+            processes=load.processes() if load else 0,
+            message_rate=load.message_rate if load else 0.0,
+            members=tuple(members),
+        )
+
+    @overload
+    async def start_process(
+        self, cls: Callable[[*Ts], T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+    ) -> T: ...
+
+    @overload
+    async def start_process(self, cls: Spec[T], /, *, name: str | None = None, node: Node | None = None) -> T: ...
+
+    async def start_process(  # type: ignore[misc]  # mypy does not see that *Any takes every *Ts
+        self, cls: Any, /, *args: Any, name: str | None = None, node: Node | None = None
+    ) -> Any:
+        """Start a process and return a reference to it, typed as its class.
+
+        ``cls`` is a :class:`Process` class followed by its positional arguments, or a :func:`spec` when it takes
+        keywords. ``node`` says where: a member, its id or its name; :data:`ANY` for whoever can run it and runs the
+        fewest; here by default. Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an
+        argument that does not fit (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`.
+        """
+        described: Spec[Any] = cls if isinstance(cls, Spec) else Spec(cls, args)
+        host = self._running.host
+        where = self._place(node, described)
+        if name is not None:
+            await self._require_free(name)
+        cls_to_start = as_process_class(described.cls)
+        return await host.start_on(where, cls_to_start, described.args, described.kwargs, name=name)
+
+    async def stop_process(self, reference: object, reason: str = "stopped") -> None:
+        """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs."""
+        process_id = reference.process_id if isinstance(reference, AnyProcess) else reference
+        if not isinstance(process_id, ProcessId):
+            message = f"expected a reference to a process, got {reference!r}"
+            raise ArgumentError(message)
+        await self._running.host.stop(process_id, reason)
+
+    def ref(self, cls: Callable[..., T], name: str) -> T:
+        """Return a reference by name, typed as ``cls`` (a process class or a Protocol).
+
+        It is looked up at each call, wherever the process is then; a call raises :class:`NoSuchNameError` when
+        nobody has the name.
+        """
+        found: T = self._running.host.ref(cls, name)
+        return found
+
+    async def send(self, target: object, message: object) -> None:
+        """Give a plain message to a process, named or by reference; it lands in ``handle_message``. No reply."""
+        host = self._running.host
+        await send(host.ref(AnyProcess, target) if isinstance(target, str) else target, message)
+
+    async def processes(self, node: Member | NodeId | str | None = None) -> list[ProcessInfo]:
+        """Ask a member (this node by default) which processes it runs."""
+        host = self._running.host
+        return host.processes() if node is None else await host.agent(self._find(node)).processes()
+
+    @property
+    def _running(self) -> Parts:
+        if self._parts is None:
+            message = "the cluster is not running: use it inside `async with foundation.start_cluster()`"
+            raise NotRunningError(message)
+        return self._parts
+
+    def _others(self) -> list[Member]:
+        return [member for member in self.members() if member.node_id != self._running.fabric.node_id]
+
+    async def _require_free(self, name: str) -> None:
+        """Refuse a name that somebody has: a check, not yet a guarantee against a claim at the same instant."""
+        try:
+            owner = await self._running.names.resolve(name)
+        except NoSuchNameError:
+            return
+        message = f"the name {name!r} belongs to {owner}"
+        raise NameTakenError(message)
+
+    def _find(self, node: Member | NodeId | str) -> NodeId:
+        if isinstance(node, Member):
+            return node.node_id
+        found = [member.node_id for member in self.members() if node in {member.node_id, member.name}]
+        if len(found) == 1:
+            return found[0]
+        problem = "no member has" if not found else f"{len(found)} members have"
+        message = f"{problem} the name or id {node!r}; there are: {', '.join(m.name for m in self.members())}"
+        raise NoEligibleNodeError(message)
+
+    def _place(self, node: Node | None, described: Spec[Any]) -> NodeId:
+        if node is None:
+            return self._running.fabric.node_id
+        if not isinstance(node, _Anywhere):
+            return self._find(node)
+        wire_name = wire_name_of(as_process_class(described.cls))
+        able = [m for m in self.members() if m.status is MemberStatus.UP and wire_name in m.wire_names]
+        if not able:
+            message = f"no member that is up knows {wire_name}; a node knows the classes that its program has imported"
+            raise NoEligibleNodeError(message)
+        assert self._load is not None  # noqa: S101 - set with the parts
+        return self._load.least_loaded(able)
+
+    async def _mind_loneliness(self) -> None:
+        """Say so, once each time, when there is nobody else."""
+        strategies = ", ".join(self.config.strategy_names)
+        async with self.events() as events:
+            if not self._others() and not self.config.observer:
+                logger.warning(
+                    "%s is alone in cluster %r so far: %s found nobody; it goes on looking",
+                    self.name,
+                    self.config.cluster_name,
+                    strategies,
+                )
+            async for event in events:
+                if event.member.status in {MemberStatus.LEFT, MemberStatus.DOWN} and not self._others():
+                    logger.warning("%s is alone in cluster %r now: %s", self.name, self.config.cluster_name, event)

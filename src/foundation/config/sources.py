@@ -1,0 +1,75 @@
+"""Where values come from, each overriding the one before: defaults, environment, arguments."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from foundation.config.config import Config
+from foundation.config.cookie import own_cookie
+from foundation.core.secret import Secret
+from foundation.discovery import DiscoveryStrategy
+from foundation.errors import ConfigurationError
+from foundation.fabric import FabricOptions
+
+_ENVIRONMENT = {
+    "FOUNDATION_NAME": "name",
+    "FOUNDATION_CLUSTER": "cluster",
+    "FOUNDATION_CLUSTER_NAME": "cluster_name",
+    "FOUNDATION_COOKIE": "cookie",
+    "FOUNDATION_HOST": "host",
+    "FOUNDATION_PORT": "port",
+    "FOUNDATION_SESSION_PORT": "session_port",
+    "FOUNDATION_PEERS": "peers",
+    "FOUNDATION_ROLES": "roles",
+}
+_FABRIC = {"host", "port", "session_port", "transport"}
+_LISTS = {"peers", "roles"}
+_PORTS = {"port", "session_port"}
+
+
+def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
+    """Put a configuration together.
+
+    ``arguments`` are the fields of :class:`Config`, and besides ``cluster`` (a strategy, its name, or several),
+    ``cookie`` as text, and ``host``, ``port``, ``session_port``, ``transport``. None means: not given.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {key: environ[name] for name, key in _ENVIRONMENT.items() if name in environ}
+    values |= {key: value for key, value in arguments.items() if value is not None}
+    for key in _LISTS & values.keys():
+        values[key] = _as_list(values[key])
+    for key in _PORTS & values.keys():
+        values[key] = _as_port(key, values[key])
+    fabric = replace(values.pop("fabric", FabricOptions()), **{key: values.pop(key) for key in _FABRIC & values.keys()})
+    cookie = values.pop("cookie", None)
+    if "cluster" in values:
+        values["strategies"] = _strategies(values.pop("cluster"))
+    values.setdefault("name", f"{socket.gethostname()}-{os.getpid()}")
+    if unknown := values.keys() - {field.name for field in fields(Config)}:
+        message = f"unknown: {', '.join(sorted(unknown))}"
+        raise ConfigurationError(message)
+    secret = own_cookie() if cookie is None else cookie if isinstance(cookie, Secret) else Secret(str(cookie))
+    return Config(cookie=secret, fabric=fabric, **values)
+
+
+def _as_list(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - text from the environment, or what a caller gave
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value)
+
+
+def _as_port(key: str, value: Any) -> int:  # noqa: ANN401
+    if str(value).isascii() and str(value).isdecimal() and int(value) < 1 << 16:
+        return int(value)
+    message = f"{key} must be a number from 0 to 65535 (0: any free one), not {value!r}"
+    raise ConfigurationError(message)
+
+
+def _strategies(value: Any) -> tuple[str | DiscoveryStrategy, ...]:  # noqa: ANN401
+    if isinstance(value, DiscoveryStrategy):
+        return (value,)
+    return _as_list(value)

@@ -1,0 +1,72 @@
+"""What every node does for the others: start, stop, list and find processes. It is a process like any other."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Raw
+
+from foundation.core.identity import NodeId, ProcessId
+from foundation.processes import catalog
+from foundation.processes.messages import Keywords
+from foundation.processes.process import Process, concurrent
+from foundation.processes.running import ProcessInfo
+
+AGENT_SERIAL = 0
+
+
+def agent_of(node: NodeId) -> ProcessId:
+    """Return the identity of a node's agent."""
+    return ProcessId(node, AGENT_SERIAL)
+
+
+class Office(Protocol):
+    """The host as its agent sees it."""
+
+    async def start_encoded(self, cls: type, arguments: Raw, keywords: Keywords, name: str | None) -> ProcessId:
+        """Start a process from encoded arguments."""
+        ...
+
+    async def stop(self, process_id: ProcessId, reason: str) -> None:
+        """Stop a process."""
+        ...
+
+    def processes(self) -> list[ProcessInfo]:
+        """Describe what runs."""
+        ...
+
+    def whereis(self, name: str) -> ProcessId | None:
+        """Look a name up."""
+        ...
+
+
+class Agent(Process, wire_name="foundation:agent"):
+    """The part of a host that other nodes can call. Its methods run beside each other: a slow start blocks nobody."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    @concurrent
+    async def start(self, wire_name: str, arguments: bytes, keywords: dict[str, bytes], name: str | None) -> ProcessId:
+        """Start a process of a class that is known here; the arguments are as its constructor's caller encoded them.
+
+        Raises UnknownProcessClassError, NameTakenError, or what the constructor or `started` raises.
+        """
+        cls = catalog.find(wire_name)
+        by_name = {key: Raw(value) for key, value in keywords.items()}
+        return await self._office.start_encoded(cls, Raw(arguments), by_name, name)
+
+    @concurrent
+    async def stop(self, process_id: ProcessId, reason: str) -> None:
+        """Stop a process of this node; raises NoSuchProcessError."""
+        await self._office.stop(process_id, reason)
+
+    @concurrent
+    async def processes(self) -> list[ProcessInfo]:
+        """Describe the processes of this node, the agent not."""
+        return self._office.processes()
+
+    @concurrent
+    async def whereis(self, name: str) -> ProcessId | None:
+        """Return the process of this node that has the name."""
+        return self._office.whereis(name)

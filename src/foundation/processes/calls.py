@@ -1,0 +1,196 @@
+"""The calls and streams that this node waits for.
+
+Consistency: a call is known under a number that only this node gives out; answers count only when they come from the
+node that was asked, and only the first one does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import Raw, Struct
+
+from foundation.core.clock import Clock
+from foundation.core.codec import Codec
+from foundation.core.context import call_context
+from foundation.core.identity import NodeId, ProcessId
+from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningError
+from foundation.processes.deadlines import Deadlines
+from foundation.processes.faults import rebuild
+from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, Open, Reply
+from foundation.processes.ports import Wire
+
+Outcome = Raw | Fault | Exception
+
+
+class Pending(Struct, eq=False):
+    """One call that waits for its answer."""
+
+    number: int
+    node: NodeId
+    answer: asyncio.Future[Outcome]
+    bucket: int | None
+
+
+class Inbox:
+    """What has arrived of one stream: items, and at last how it ended."""
+
+    __slots__ = ("arrived", "node", "number", "outcome", "wake")
+
+    def __init__(self, number: int, node: NodeId) -> None:
+        self.number = number
+        self.node = node
+        self.arrived: deque[Raw] = deque()
+        self.outcome: Fault | Exception | None = None
+        self.wake: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake the reader."""
+        if self.wake is not None and not self.wake.done():
+            self.wake.set_result(None)
+
+
+class Calls:
+    """Send calls, and match the answers with those who wait."""
+
+    def __init__(self, wire: Wire, codec: Codec, clock: Clock) -> None:
+        self._wire = wire
+        self._encode = codec.encode
+        self._clock = clock
+        self._last = 0
+        self._pending: dict[int, Pending] = {}
+        self._streams: dict[int, Inbox] = {}
+        self._deadlines = Deadlines(clock, self._expire)
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Count the calls and streams that are open."""
+        return len(self._pending) + len(self._streams)
+
+    def begin(
+        self, target: ProcessId, method: str, arguments: bytes, keywords: Keywords, timeout_s: float | None
+    ) -> Pending:
+        """Send a call; whoever begins one awaits its answer, and calls :meth:`abandon` when it cannot."""
+        self._check_open()
+        context = call_context.get()
+        if timeout_s is None and context.deadline is None:
+            remaining_ms = deadline = None
+        else:
+            now = self._clock.now()
+            left_s = context.timeout_s(timeout_s, now)
+            if left_s is None or left_s <= 0:
+                message = f"no time was left to call {method} of {target}"
+                raise CallTimeout(message)
+            deadline = now + left_s
+            remaining_ms = int(left_s * 1000) + 1
+        self._last = number = self._last + 1
+        frame = Call(number, target.serial, method, remaining_ms, Raw(arguments), keywords)
+        self._wire.send(target.node, self._encode(frame))
+        bucket = None if deadline is None else self._deadlines.add(number, deadline)
+        answer = asyncio.get_running_loop().create_future()
+        self._pending[number] = pending = Pending(number, target.node, answer, bucket)
+        return pending
+
+    def abandon(self, pending: Pending) -> None:
+        """Stop waiting, and tell the other side."""
+        if self._pop(pending.number) is not None:
+            self._cancel(pending.node, pending.number)
+
+    def open_stream(self, target: ProcessId, method: str, arguments: bytes, keywords: Keywords) -> Inbox:
+        """Ask for a stream; its reader calls :meth:`leave_stream` when it reads no further."""
+        self._check_open()
+        self._last = number = self._last + 1
+        frame = Open(number, target.serial, method, None, Raw(arguments), keywords)
+        self._wire.send(target.node, self._encode(frame))
+        self._streams[number] = inbox = Inbox(number, target.node)
+        return inbox
+
+    def leave_stream(self, inbox: Inbox) -> None:
+        """Read no further, and tell the other side if it may still send."""
+        if self._streams.pop(inbox.number, None) is not None:
+            self._cancel(inbox.node, inbox.number)
+
+    def on_reply(self, source: NodeId, frame: Reply) -> None:
+        """Hand a result to who waits for it."""
+        self._finish(source, frame.call, frame.result)
+
+    def on_fault(self, source: NodeId, frame: Fault) -> None:
+        """Hand an error to who waits for a result or for items."""
+        inbox = self._streams.get(frame.call)
+        if inbox is None:
+            self._finish(source, frame.call, frame)
+        elif inbox.node == source:
+            self._end(inbox, frame)
+
+    def on_item(self, source: NodeId, frame: Item) -> None:
+        """Hand an item to the reader of its stream."""
+        inbox = self._streams.get(frame.call)
+        if inbox is not None and inbox.node == source:
+            inbox.arrived.append(frame.value)
+            inbox.ring()
+
+    def on_end(self, source: NodeId, frame: End) -> None:
+        """End a stream."""
+        inbox = self._streams.get(frame.call)
+        if inbox is not None and inbox.node == source:
+            self._end(inbox, StopAsyncIteration())
+
+    def node_down(self, node: NodeId) -> None:
+        """End everything that waits for that node: nobody knows what it did."""
+        message = f"node {node[:8]} went down before it answered"
+        self._end_all(lambda asked: asked == node, NodeDown, message)
+
+    def close(self) -> None:
+        """End everything that waits."""
+        self._closed = True
+        self._end_all(lambda _: True, NotRunningError, "this node was stopped before the answer came")
+        self._deadlines.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            message = "this node is stopped and calls nobody"
+            raise NotRunningError(message)
+
+    def _end_all(self, concerns: Callable[[NodeId], bool], kind: type[Exception], message: str) -> None:
+        for pending in [pending for pending in self._pending.values() if concerns(pending.node)]:
+            self._finish(pending.node, pending.number, kind(message))
+        for inbox in [inbox for inbox in self._streams.values() if concerns(inbox.node)]:
+            self._end(inbox, kind(message))
+
+    def _pop(self, number: int) -> Pending | None:
+        pending = self._pending.pop(number, None)
+        if pending is not None and pending.bucket is not None:
+            self._deadlines.remove(number, pending.bucket)
+        return pending
+
+    def _finish(self, source: NodeId, number: int, outcome: Outcome) -> None:
+        pending = self._pending.get(number)
+        if pending is None or pending.node != source:
+            return
+        self._pop(number)
+        # A result, never an exception: one that nobody retrieves would be logged by the loop.
+        if not pending.answer.done():
+            pending.answer.set_result(outcome)
+
+    def _end(self, inbox: Inbox, outcome: Fault | Exception) -> None:
+        self._streams.pop(inbox.number, None)
+        inbox.outcome = outcome
+        inbox.ring()
+
+    def _expire(self, number: int) -> None:
+        pending = self._pending.get(number)
+        if pending is not None:
+            self._finish(pending.node, number, CallTimeout("no answer in time"))
+            self._cancel(pending.node, number)
+
+    def _cancel(self, node: NodeId, number: int) -> None:
+        with suppress(NotDelivered):  # a node that is gone needs no cancelling
+            self._wire.send(node, self._encode(Cancel(number)))
+
+
+def error_of(outcome: Fault | Exception) -> Exception:
+    """Return what to raise for an outcome that is no result."""
+    return rebuild(outcome) if isinstance(outcome, Fault) else outcome

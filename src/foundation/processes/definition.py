@@ -1,0 +1,78 @@
+"""The rules for a process class, checked when it is made."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+from foundation.errors import ProcessDefinitionError
+
+RESERVED = frozenset({"started", "stopping", "handle_message", "reference", "process_id"})
+"""Public names that every process has and that nobody calls through a reference."""
+
+_HOOKS = ("started", "stopping", "handle_message")
+_STATE = (property, functools.cached_property)
+
+
+def check_definition(cls: type, process: type) -> None:
+    """Raise :class:`ProcessDefinitionError` for public members that could not work through a reference."""
+    for name, owner, member in public_members(cls, process):
+        if isinstance(member, _STATE):
+            message = (
+                f"{cls.__name__}.{name} is a property, and state cannot be read through a reference: "
+                f"make it `async def {name}(self)`, or call it `_{name}`"
+            )
+            raise ProcessDefinitionError(message)
+        if isinstance(member, FunctionType) and not is_remote(member):
+            where = "" if owner is cls else f" (from {owner.__name__})"
+            message = (
+                f"{cls.__name__}.{name}{where} is a plain `def`, and every public method of a process is called from "
+                f"afar: make it `async def {name}`, or call it `_{name}`"
+            )
+            raise ProcessDefinitionError(message)
+    for name in ("reference", "process_id"):
+        if getattr(cls, name, None) is not getattr(process, name):
+            message = f"{cls.__name__}.{name} hides what every process has under that name: choose another"
+            raise ProcessDefinitionError(message)
+    for name in _HOOKS:
+        if not inspect.iscoroutinefunction(getattr(cls, name, None)):
+            message = f"{cls.__name__}.{name} must be `async def {name}`"
+            raise ProcessDefinitionError(message)
+
+
+def is_remote(member: object) -> bool:
+    """Tell whether a member can be called through a reference."""
+    return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+
+
+def public_members(cls: type, stop: type) -> Iterator[tuple[str, type, Any]]:
+    """Yield name, defining class and raw member of everything public, mixins included, ``stop`` and above not."""
+    seen: set[str] = set()
+    for owner in cls.__mro__:
+        if owner is stop or owner is object:
+            continue
+        for name, member in vars(owner).items():
+            if not name.startswith("_") and name not in seen and name not in RESERVED:
+                seen.add(name)
+                yield name, owner, member
+
+
+def enclosing_locals(cls: type) -> dict[str, Any]:
+    """Return what the functions around a class body have defined so far, for annotations that name it."""
+    if "<locals>" not in cls.__qualname__:
+        return {}
+    found: dict[str, Any] = {}
+    frame = inspect.currentframe()
+    while frame is not None:
+        if cls.__qualname__.startswith(f"{frame.f_code.co_qualname}.<locals>.") and frame.f_code.co_name != "<module>":
+            found = {**frame.f_locals, **found}
+        frame = frame.f_back
+    return {name: value for name, value in found.items() if _may_be_type(value)}
+
+
+def _may_be_type(value: object) -> bool:
+    # Not every local: that would keep the whole function's data alive as long as the class.
+    return isinstance(value, (type, ModuleType)) or type(value).__module__ in {"typing", "types", "typing_extensions"}

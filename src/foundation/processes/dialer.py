@@ -1,0 +1,31 @@
+"""The host, as a reference sees it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from foundation.core.identity import ProcessId
+from foundation.processes.calls import Calls
+from foundation.processes.messages import Cast, Message
+
+
+class Dialer(Protocol):
+    """The host as a reference sees it."""
+
+    calls: Calls
+
+    def post(self, target: ProcessId, frame: Cast | Message) -> None:
+        """Send a frame that nobody answers."""
+        ...
+
+    def known(self, name: str) -> ProcessId | None:
+        """Return the process that had the name when it was last asked for."""
+        ...
+
+    async def find(self, name: str) -> ProcessId:
+        """Return the process that has the name, asking others if need be."""
+        ...
+
+    def forget(self, name: str, process_id: ProcessId) -> None:
+        """Ask again next time, unless somebody has done so already."""
+        ...

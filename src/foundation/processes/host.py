@@ -1,0 +1,287 @@
+"""The processes of one node: it starts and stops them, and connects them with the wire.
+
+Consistency: a process is known here from before its constructor runs until its task has ended; its name is free again
+from then on. Serials are never used twice, so a message for a process that is gone finds nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from msgspec import Raw
+
+from foundation.core.clock import Clock, SystemClock
+from foundation.core.codec import Codec
+from foundation.core.identity import NodeId, ProcessId
+from foundation.core.tasks import TaskScope
+from foundation.errors import (
+    AlreadyRunningError,
+    ArgumentError,
+    CodecError,
+    NameTakenError,
+    NoSuchNameError,
+    NoSuchProcessError,
+    NotRunningError,
+)
+from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
+from foundation.processes.binding import Binding
+from foundation.processes.calls import Calls
+from foundation.processes.catalog import wire_name_of
+from foundation.processes.messages import Cast, Keywords, Message
+from foundation.processes.names import Names
+from foundation.processes.options import ProcessOptions
+from foundation.processes.ports import Resolver, Wire
+from foundation.processes.process import Process, as_process_class, take_seat
+from foundation.processes.reception import Reception
+from foundation.processes.reference import Address, Reference, reference_class
+from foundation.processes.reference_codec import reference_extension
+from foundation.processes.requests import Requests
+from foundation.processes.running import ProcessInfo, Running
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class _Seat:
+    """What a process can ask about itself."""
+
+    def __init__(self, host: Host, process_id: ProcessId, cls: type) -> None:
+        self.process_id = process_id
+        self._host = host
+        self._cls = cls
+
+    def reference(self) -> Any:  # noqa: ANN401 - of the process's own class
+        return self._host.reference(self._cls, self.process_id)
+
+
+class Host:
+    """Run processes on one node; an async context manager. Use it on its own event loop only."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        resolver: Resolver | None = None,
+        options: ProcessOptions | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.options = options or ProcessOptions()
+        self.codec = Codec([reference_extension(self._make_reference)])
+        self._wire = wire
+        self._clock = clock or SystemClock()
+        self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
+        self.calls = Calls(wire, self.codec, self._clock)
+        self._requests = Requests(wire, self.codec)
+        self._running: dict[int, Running] = {}
+        self._names: dict[str, ProcessId] = {}
+        self._cache = Names(resolver or _OnlyHere(self), self._scope)
+        self._bindings: dict[type, Binding] = {}
+        self._reference_classes: dict[type, type[Reference]] = {}
+        self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
+        self._last_serial = AGENT_SERIAL
+        self._open = False
+
+    async def __aenter__(self) -> Self:
+        if self._open:
+            message = "this host runs already"
+            raise AlreadyRunningError(message)
+        self._open = True
+        agent_id = agent_of(self.node_id)
+        agent = Agent(self)
+        take_seat(agent, _Seat(self, agent_id, Agent))
+        await self._run(agent, agent_id, None, self._binding(Agent))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open = False
+        async with self._scope, TaskScope("stop processes") as stopping:
+            tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
+            if tasks:
+                await asyncio.wait(tasks)
+            agent = self._running.get(AGENT_SERIAL)
+            if agent is not None:
+                await agent.stop("the node stops")
+            self.calls.close()
+            self._reception.close()
+
+    @property
+    def node_id(self) -> NodeId:
+        """The node whose processes these are."""
+        return self._wire.node_id
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames from outside that were garbage."""
+        return self._reception.dropped_frames
+
+    @property
+    def dropped_casts(self) -> int:
+        """Casts and plain messages that found no process or no room."""
+        return self._reception.dropped_casts
+
+    def use_resolver(self, resolver: Resolver) -> None:
+        """Look names up there from now on."""
+        self._cache.resolver = resolver
+
+    def receive(self, source: NodeId, batch: bytes | memoryview) -> None:
+        """Act on a MessagePack array of frames; never raises, whatever the bytes are."""
+        self._reception.receive(source, batch)
+
+    def node_down(self, node: NodeId) -> None:
+        """End what waits for that node with NodeDown, and cancel what runs on its behalf."""
+        self.calls.node_down(node)
+        self._requests.node_down(node)
+        self._cache.node_down(node)
+
+    async def start(
+        self, cls: type[T], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, name: str | None = None
+    ) -> T:
+        """Start a process here and return its reference; raises what its constructor or `started` raises.
+
+        The arguments are checked, copied and converted to their annotations, as if they came from afar.
+        """
+        arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
+        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name)
+        return self.reference(cls, process_id)
+
+    async def start_on(
+        self,
+        node: NodeId,
+        cls: type[T],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+    ) -> T:
+        """Start a process on another node, whose agent must know the class."""
+        if node == self.node_id:
+            return await self.start(cls, args, kwargs, name=name)
+        arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
+        by_name = {key: bytes(value) for key, value in (keywords or {}).items()}
+        process_id = await self.agent(node).start(wire_name_of(cls), arguments, by_name, name)
+        return self.reference(cls, process_id)
+
+    async def start_encoded(self, cls: type, arguments: Raw, keywords: Keywords, name: str | None) -> ProcessId:
+        """Start a process from encoded arguments."""
+        if not self._open:
+            message = "this node is stopped and starts no processes"
+            raise NotRunningError(message)
+        if name is not None and name in self._names:
+            message = f"the name {name!r} belongs to {self._names[name]}"
+            raise NameTakenError(message)
+        binding = self._binding(cls)
+        self._last_serial += 1
+        process_id = ProcessId(self.node_id, self._last_serial)
+        instance: Process = cls.__new__(cls)  # type: ignore[call-overload]
+        take_seat(instance, _Seat(self, process_id, cls))
+        try:
+            args, kwargs = binding.constructor.decode(arguments, keywords)
+        except CodecError as error:
+            message = f"{cls.__name__}: {error}"
+            raise ArgumentError(message) from error
+        cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
+        await self._run(instance, process_id, name, binding)
+        return process_id
+
+    async def stop(self, process_id: ProcessId, reason: str = "") -> None:
+        """Stop a process, wherever it runs; raises NoSuchProcessError."""
+        if process_id.node != self.node_id:
+            return await self.agent(process_id.node).stop(process_id, reason)
+        running = self._running.get(process_id.serial)
+        if running is None or process_id.serial == AGENT_SERIAL:
+            message = f"there is no process {process_id}"
+            raise NoSuchProcessError(message)
+        return await running.stop(reason)
+
+    def processes(self) -> list[ProcessInfo]:
+        """Describe the processes that run here, the built-in agent not."""
+        return [running.info() for running in self._all()]
+
+    @property
+    def process_count(self) -> int:
+        """How many processes run here, the built-in agent not counted."""
+        return max(len(self._running) - 1, 0)
+
+    def whereis(self, name: str) -> ProcessId | None:
+        """Return the process here that has the name."""
+        return self._names.get(name)
+
+    def reference(self, cls: type[T], process_id: ProcessId) -> T:
+        """Return a reference to a process, as a ``cls``."""
+        return self._make_reference(cls, Address(process_id, None, wire_name_of(cls)))  # type: ignore[return-value]
+
+    def ref(self, cls: Any, name: str) -> Any:  # noqa: ANN401 - the class may be a Protocol, which is no type[T]
+        """Return a reference by name: it is looked up when it is called, and again when the process has moved."""
+        wire_name = wire_name_of(cls) if issubclass(cls, Process) else ""
+        return self._make_reference(cls, Address(None, name, wire_name))
+
+    def agent(self, node: NodeId) -> Agent:
+        """Return a reference to the agent of a node."""
+        return self.reference(Agent, agent_of(node))
+
+    def post(self, target: ProcessId, frame: Cast | Message) -> None:
+        """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
+        self._wire.send(target.node, self.codec.encode(frame))
+
+    def known(self, name: str) -> ProcessId | None:
+        """See :meth:`Names.known`."""
+        return self._cache.known(name)
+
+    async def find(self, name: str) -> ProcessId:
+        """See :meth:`Names.find`."""
+        return await self._cache.find(name)
+
+    def forget(self, name: str, process_id: ProcessId) -> None:
+        """See :meth:`Names.forget`."""
+        self._cache.forget(name, process_id)
+
+    def _all(self) -> list[Running]:
+        return [running for serial, running in self._running.items() if serial != AGENT_SERIAL]
+
+    async def _run(self, instance: Process, process_id: ProcessId, name: str | None, binding: Binding) -> None:
+        running = Running(process_id, name, binding, self._requests, self.options, self._clock)
+        self._running[process_id.serial] = running
+        if name is not None:
+            self._names[name] = process_id
+        await running.start(instance, self._scope, self._ended)
+
+    def _ended(self, running: Running) -> None:
+        self._running.pop(running.process_id.serial, None)
+        if running.name is not None:
+            self._names.pop(running.name, None)
+
+    def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
+        as_process_class(cls)
+        return self._binding(cls).constructor.encode(args, kwargs)
+
+    def _binding(self, cls: type) -> Binding:
+        binding = self._bindings.get(cls)
+        if binding is None:
+            binding = self._bindings[cls] = Binding(cls, self.codec)
+        return binding
+
+    def _make_reference(self, cls: type, address: Address) -> Reference:
+        made = self._reference_classes.get(cls)
+        if made is None:
+            made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
+        return made(address, self.options.call_timeout_s)
+
+
+class _OnlyHere:
+    """Knows the names of one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def resolve(self, name: str) -> ProcessId:
+        found = self._host.whereis(name)
+        if found is None:
+            message = f"no process is named {name!r}"
+            raise NoSuchNameError(message)
+        return found

@@ -1,0 +1,31 @@
+"""What can be tuned about processes and calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """Limits of the processes of one node and of the calls that they make."""
+
+    call_timeout_s: float | None = 5.0
+    """Seconds until a call ends with CallTimeout; more waits longer for slow handlers, None waits for ever."""
+
+    mailbox_capacity: int = 10_000
+    """Messages that wait in one mailbox; less bounds memory and delay, more rides out longer bursts."""
+
+    aside_capacity: int = 1_000
+    """Streams and concurrent calls that one process runs at once; less bounds memory, more serves more readers."""
+
+    stop_timeout_s: float = 5.0
+    """Seconds that a process has to finish its message and to run `stopping`; then it is cancelled."""
+
+    lookup_timeout_s: float = 2.0
+    """Seconds that other nodes have to answer who owns a name; less fails sooner, more tolerates slow nodes."""
+
+    turn_messages: int = 64
+    """Messages that a process handles in a row before others get their turn; more is faster and less fair."""
+
+    garbage_log_interval_s: float = 60.0
+    """Seconds between two warnings about garbage from the same node; the count goes on meanwhile."""

@@ -1,0 +1,31 @@
+"""What processes need from the layers around them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from foundation.core.identity import NodeId, ProcessId
+
+
+class Wire(Protocol):
+    """Carries frames to other nodes and to this one, in order per node."""
+
+    @property
+    def node_id(self) -> NodeId:
+        """The node that this end belongs to."""
+        ...
+
+    def send(self, node: NodeId, frame: bytes) -> None:
+        """Queue one encoded frame; never waits, and never delivers within the call, not even to the own node.
+
+        Raises :class:`~foundation.errors.NotDelivered` when ``node`` is not a member.
+        """
+        ...
+
+
+class Resolver(Protocol):
+    """Knows which process has a name."""
+
+    async def resolve(self, name: str) -> ProcessId:
+        """Return the process with that name or raise :class:`~foundation.errors.NoSuchNameError`."""
+        ...

@@ -1,0 +1,131 @@
+"""The calls that this node handles for others.
+
+Consistency: a request is known by the node that sent it and by the number that this node gave it. Only the same node
+can cancel it, and when that node goes down everything that runs for it is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from foundation.core.codec import Codec
+from foundation.core.identity import NodeId
+from foundation.errors import FoundationError, NotDelivered
+from foundation.processes.binding import BoundMethod
+from foundation.processes.faults import handler_fault, refusal
+from foundation.processes.messages import End, Item, Keywords, Reply
+from foundation.processes.ports import Wire
+
+
+class Request(Struct, eq=False):
+    """One message for a process: a call, a cast (number 0) or a plain message (no method)."""
+
+    source: NodeId
+    number: int
+    method: BoundMethod | None
+    body: Raw
+    keywords: Keywords = None
+    kind: str = ""
+    deadline: float | None = None
+    cancelled: bool = False
+    interrupt: Callable[[], object] | None = None
+    """Cancels the handler, once it runs."""
+
+
+class Requests:
+    """Know the open requests, and answer each once."""
+
+    def __init__(self, wire: Wire, codec: Codec) -> None:
+        self._wire = wire
+        self._codec = codec
+        self._open: dict[NodeId, dict[int, Request]] = {}
+
+    def __len__(self) -> int:
+        """Count the open requests."""
+        return sum(len(requests) for requests in self._open.values())
+
+    def add(self, request: Request) -> bool:
+        """Enter a call; False when its number is in use, which no honest node does."""
+        requests = self._open.get(request.source)
+        if requests is None:
+            requests = self._open[request.source] = {}
+        if request.number in requests:
+            return False
+        requests[request.number] = request
+        return True
+
+    def cancel(self, source: NodeId, number: int) -> None:
+        """Cancel a request on behalf of the node that sent it."""
+        request = self._open.get(source, {}).pop(number, None)
+        if request is not None:
+            _stop(request)
+
+    def node_down(self, node: NodeId) -> None:
+        """Cancel whatever runs for a node that is gone."""
+        for request in self._open.pop(node, {}).values():
+            _stop(request)
+
+    def reply(self, request: Request, result: Any) -> None:  # noqa: ANN401
+        """Answer with a result."""
+        if self._remove(request):
+            try:
+                frame = self._codec.encode(Reply(request.number, Raw(self._codec.encode(result))))
+            except Exception as error:  # noqa: BLE001 - a value of the user that cannot travel
+                self._send(request.source, handler_fault(request.number, _unsendable(request, error), self._codec))
+            else:
+                self._put(request.source, frame)
+
+    def fault(self, request: Request, error: BaseException) -> None:
+        """Answer with an error of the handler."""
+        if self._remove(request):
+            self._send(request.source, handler_fault(request.number, error, self._codec))
+
+    def refuse(self, request: Request, error: FoundationError) -> None:
+        """Answer that the call was surely not executed."""
+        if self._remove(request):
+            self.refuse_unknown(request.source, request.number, error)
+
+    def refuse_unknown(self, source: NodeId, number: int, error: FoundationError) -> None:
+        """Refuse a call that was never entered."""
+        self._send(source, refusal(number, error))
+
+    def item(self, request: Request, value: Any) -> None:  # noqa: ANN401
+        """Send the next item of a stream; raises TypeError for what cannot travel."""
+        try:
+            frame = self._codec.encode(Item(request.number, Raw(self._codec.encode(value))))
+        except Exception as error:
+            raise _unsendable(request, error) from error
+        self._put(request.source, frame)
+
+    def end(self, request: Request) -> None:
+        """Say that a stream has no more items."""
+        if self._remove(request):
+            self._send(request.source, End(request.number))
+
+    def _remove(self, request: Request) -> bool:
+        requests = self._open.get(request.source)
+        if requests is None:
+            return False
+        return requests.pop(request.number, None) is request
+
+    def _send(self, node: NodeId, frame: Any) -> None:  # noqa: ANN401
+        self._put(node, self._codec.encode(frame))
+
+    def _put(self, node: NodeId, frame: bytes) -> None:
+        with suppress(NotDelivered):  # nobody may be there any more to hear the answer
+            self._wire.send(node, frame)
+
+
+def _stop(request: Request) -> None:
+    request.cancelled = True
+    if request.interrupt is not None:
+        request.interrupt()
+
+
+def _unsendable(request: Request, error: Exception) -> TypeError:
+    where = request.method.spec.where if request.method else "handle_message"
+    return TypeError(f"{where} gave a value that cannot travel: {error}")

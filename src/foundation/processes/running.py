@@ -1,0 +1,204 @@
+"""One process at work: its instance, its mailbox and the task that handles one message at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+
+import msgspec
+
+from foundation.core.clock import Clock
+from foundation.core.context import NO_CONTEXT, call_context
+from foundation.core.identity import ProcessId
+from foundation.core.tasks import TaskScope
+from foundation.errors import FoundationError, NotDelivered, Overloaded
+from foundation.processes.binding import Binding
+from foundation.processes.catalog import wire_name_of
+from foundation.processes.handling import Handler
+from foundation.processes.mailbox import Mailbox
+from foundation.processes.options import ProcessOptions
+from foundation.processes.process import Process
+from foundation.processes.requests import Request, Requests
+
+logger = logging.getLogger(__name__)
+
+
+class ProcessInfo(msgspec.Struct, frozen=True):
+    """What is known about a running process from outside."""
+
+    process_id: ProcessId
+    wire_name: str
+    name: str | None
+    mailbox_length: int
+    handled: int
+    """Messages that it has begun to handle."""
+
+    started_at: float
+    """Seconds since 1970, on the clock of its node."""
+
+
+class Running:
+    """Run one process until it is told to stop."""
+
+    def __init__(
+        self,
+        process_id: ProcessId,
+        name: str | None,
+        binding: Binding,
+        requests: Requests,
+        options: ProcessOptions,
+        clock: Clock,
+    ) -> None:
+        self.process_id = process_id
+        self.name = name
+        self.binding = binding
+        self.mailbox: Mailbox[Request] = Mailbox(options.mailbox_capacity)
+        self.label = f"{binding.cls.__name__} {name or process_id}"
+        self._requests = requests
+        self._options = options
+        self._clock = clock
+        self._started_at = clock.wall()
+        self._handled = 0
+        self._aside = TaskScope(self.label)
+        self._reason = ""
+        self._interrupted = False
+        self._instance: Process
+        self._handler: Handler
+        self._task: asyncio.Task[None]
+        self._ready: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def info(self) -> ProcessInfo:
+        """Describe the process."""
+        wire_name = wire_name_of(self.binding.cls)
+        return ProcessInfo(self.process_id, wire_name, self.name, len(self.mailbox), self._handled, self._started_at)
+
+    async def start(self, instance: Process, scope: TaskScope, ended: Callable[[Running], None]) -> None:
+        """Run `started`, whose error is raised here, then handle messages; ``ended`` is called at the very end."""
+        self._instance = instance
+        self._handler = Handler(
+            instance, self.binding, self._requests, self.label, self._clock, self._options.turn_messages
+        )
+        # An empty context: what the caller has in context variables must not depend on whether it is near or far.
+        self._task = scope.start(self._run(), self.label, context=Context())
+        self._task.add_done_callback(lambda _: self._over(ended))
+        try:
+            error = await asyncio.shield(self._ready)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
+        if error is not None:
+            raise error
+
+    async def stop(self, reason: str) -> None:
+        """Refuse what waits; the current message and `stopping` have a limited time to finish."""
+        self._reason = self._reason or reason
+        self._refuse_waiting()
+        if self._task is asyncio.current_task():
+            return
+        limit = asyncio.get_running_loop().call_later(self._options.stop_timeout_s, self._run_out)
+        self._task.add_done_callback(lambda _: limit.cancel())
+        await asyncio.wait({self._task})
+
+    def accept(self, request: Request) -> FoundationError | None:
+        """Take a message; the result says why it was not taken."""
+        if self.mailbox.closed:
+            return NotDelivered(f"{self.label} is stopping")
+        if request.method is not None and request.method.aside:
+            if len(self._aside) >= self._options.aside_capacity:
+                return Overloaded(f"{self.label} runs {len(self._aside)} streams and concurrent calls already")
+            self._run_aside(request, stream=request.method.stream)
+        elif not self.mailbox.put(request):
+            return Overloaded(f"the mailbox of {self.label} is full ({len(self.mailbox)} messages)")
+        return None
+
+    def _run_aside(self, request: Request, *, stream: bool) -> None:
+        self._handled += 1
+        work = self._handler.stream(request) if stream else self._handler.perform(request)
+        task = self._aside.start(work, str(request.number), context=Context())
+        request.interrupt = task.cancel
+        # This answers only where the task was cancelled before it began: elsewhere the request is answered already.
+        task.add_done_callback(lambda _: self._refuse(request))
+
+    def _refuse(self, request: Request) -> None:
+        self._requests.refuse(request, NotDelivered(f"{self.label} stopped before it came to this message"))
+
+    def _refuse_waiting(self) -> None:
+        for request in self.mailbox.close():
+            self._refuse(request)
+
+    def _run_out(self) -> None:
+        logger.warning("%s did not stop within %.1f s and is cancelled", self.label, self._options.stop_timeout_s)
+        self._task.cancel()
+
+    def _over(self, ended: Callable[[Running], None]) -> None:
+        self._refuse_waiting()
+        if not self._ready.done():
+            self._ready.set_result(NotDelivered(f"{self.label} was stopped while it started"))
+        ended(self)
+
+    async def _run(self) -> None:
+        try:
+            error = await self._hook(self._instance.started())
+            if not self._ready.done():
+                self._ready.set_result(error)
+            if error is None:
+                await self._work()
+                await self._aside.close()
+                call_context.set(NO_CONTEXT)
+                error = await self._hook(self._instance.stopping(self._reason))
+                if error is not None:
+                    logger.error("%s failed in `stopping`", self.label, exc_info=error)
+        finally:
+            await self._aside.close()
+
+    async def _hook(self, hook: Awaitable[None]) -> Exception | None:
+        try:
+            await hook
+        except GeneratorExit:
+            raise
+        except Exception as error:  # noqa: BLE001 - who starts or stops the process is told
+            return error
+        except BaseException as error:
+            if self._task.cancelling():
+                raise
+            message = f"{self.label} raised {type(error).__name__}"
+            wrapped = RuntimeError(message)
+            wrapped.__cause__ = error
+            return wrapped
+        return None
+
+    async def _work(self) -> None:
+        mailbox = self.mailbox
+        most = self._options.turn_messages
+        in_a_row = 0
+        while True:
+            if mailbox.waiting and in_a_row < most:
+                in_a_row += 1
+                request: Request | None = mailbox.waiting.popleft()
+            else:
+                if mailbox.waiting:
+                    await asyncio.sleep(0)
+                in_a_row = 0
+                request = await mailbox.get()
+            if request is None:
+                return
+            if not request.cancelled:
+                await self._handle(request)
+
+    async def _handle(self, request: Request) -> None:
+        self._handled += 1
+        request.interrupt = self._interrupt
+        await self._handler.perform(request)
+        request.interrupt = None
+        if self._interrupted:
+            self._interrupted = False
+            self._task.uncancel()
+        if self._task.cancelling():  # by `stop`, and the handler kept that to itself
+            raise asyncio.CancelledError
+
+    def _interrupt(self) -> None:
+        if not self._interrupted:
+            self._interrupted = True
+            self._task.cancel()

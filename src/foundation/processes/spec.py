@@ -1,0 +1,24 @@
+"""What is to be started: a class with the arguments of its constructor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec(Generic[T]):
+    """A process to be: made with :func:`spec`, started as often as one likes."""
+
+    cls: Callable[..., T]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def spec(cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Spec[T]:
+    """Describe a process with the arguments of its constructor, keywords too: ``spec(Counter, start=5)``."""
+    return Spec(cls, args, kwargs)

@@ -1,0 +1,101 @@
+"""The reader's end of an async generator that runs in another process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Self
+
+from msgspec import Raw
+
+from foundation.core.identity import ProcessId
+from foundation.errors import NotDelivered
+from foundation.processes.binding import BoundMethod
+from foundation.processes.calls import Inbox, error_of
+from foundation.processes.dialer import Dialer
+from foundation.processes.messages import Keywords
+
+
+class RemoteStream:
+    """Iterate over the items of a remote generator, in order.
+
+    It starts with the first item that is asked for. Whoever stops reading (``break``, cancellation, :meth:`aclose`)
+    closes the generator over there, so that its ``finally`` runs.
+    """
+
+    __slots__ = ("_arguments", "_dialer", "_inbox", "_keywords", "_loop", "_method", "_over", "_target")
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        target: ProcessId | str,
+        method: BoundMethod,
+        arguments: bytes,
+        keywords: Keywords,
+    ) -> None:
+        self._dialer = dialer
+        self._target = target
+        self._method = method
+        self._arguments = arguments
+        self._keywords = keywords
+        self._inbox: Inbox | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            return self._method.result(await self._next(self._inbox or await self._open()))
+        except BaseException:
+            self._leave()
+            raise
+
+    async def aclose(self) -> None:
+        """Stop reading and close the generator over there; it has not necessarily finished on return."""
+        self._leave()
+
+    def __del__(self) -> None:
+        # `break` just drops the iterator, perhaps in a garbage collection on another thread.
+        if not self._over and self._loop is not None and not self._loop.is_closed() and self._inbox is not None:
+            self._loop.call_soon_threadsafe(self._dialer.calls.leave_stream, self._inbox)
+
+    async def _open(self) -> Inbox:
+        self._loop = asyncio.get_running_loop()
+        if isinstance(self._target, ProcessId):
+            self._inbox = self._open_at(self._target)
+            return self._inbox
+        target = await self._dialer.find(self._target)
+        try:
+            self._inbox = self._open_at(target)
+        except NotDelivered:
+            self._dialer.forget(self._target, target)
+            raise
+        return self._inbox
+
+    def _open_at(self, target: ProcessId) -> Inbox:
+        return self._dialer.calls.open_stream(target, self._method.name, self._arguments, self._keywords)
+
+    async def _next(self, inbox: Inbox) -> Raw:
+        while not inbox.arrived:
+            if inbox.outcome is not None:
+                raise error_of(inbox.outcome)
+            await self._arrival(inbox)
+        return inbox.arrived.popleft()
+
+    async def _arrival(self, inbox: Inbox) -> None:
+        if inbox.wake is not None:
+            message = f"two tasks read the same stream of {self._method.spec.where}"
+            raise RuntimeError(message)
+        inbox.wake = asyncio.get_running_loop().create_future()
+        try:
+            await inbox.wake
+        finally:
+            inbox.wake = None
+
+    def _leave(self) -> None:
+        self._over = True
+        if self._inbox is not None:
+            self._dialer.calls.leave_stream(self._inbox)

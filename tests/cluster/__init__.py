@@ -1,0 +1,1 @@
+"""Whole nodes, several in one program."""

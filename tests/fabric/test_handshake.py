@@ -1,0 +1,287 @@
+"""Two nodes prove themselves to each other, and nobody else gets through or learns anything."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from foundation.core.identity import NodeId, new_node_id
+from foundation.core.secret import Secret
+from foundation.errors import CodecError, HandshakeError, RefusedError
+from foundation.fabric import handshake
+from foundation.fabric.handshake import (
+    NONCE_BYTES,
+    PROTOCOL,
+    Challenge,
+    DialerHandshake,
+    DoorHandshake,
+    Hello,
+    Identity,
+    Message,
+    Proof,
+    Refusal,
+    Refused,
+    Welcome,
+    decode,
+    encode,
+)
+
+COOKIE = Secret("the cookie of the cluster")
+NO_COOKIE = Secret("")
+ANNE = Identity("shop", new_node_id(), "anne", "1.0", ("tcp/127.0.0.1:1",))
+BOB = Identity("shop", new_node_id(), "bob", "1.0", ("tcp/127.0.0.1:2", "tcp/[::1]:2"))
+
+
+class Meeting(NamedTuple):
+    """A dialer and a door, and what they have said to each other."""
+
+    dialer: DialerHandshake
+    door: DoorHandshake
+    said: list[Message]
+
+
+def dialer(me: Identity = ANNE, cookie: Secret = COOKIE, nonce: bytes | None = None) -> DialerHandshake:
+    return DialerHandshake(me, cookie, nonce or secrets.token_bytes(NONCE_BYTES))
+
+
+def door(me: Identity = BOB, cookie: Secret = COOKIE, nonce: bytes | None = None) -> DoorHandshake:
+    return DoorHandshake(me, cookie, nonce or secrets.token_bytes(NONCE_BYTES))
+
+
+def over_the_wire(message: Message) -> Message:
+    body = encode(message)
+    assert int.from_bytes(body[:2], "big") == len(body) - 2
+    return decode(body[2:])
+
+
+def meet(one: DialerHandshake, other: DoorHandshake) -> tuple[Identity, list[Message]]:
+    """Carry the messages of a whole handshake faithfully."""
+    said: list[Message] = [one.hello()]
+    while True:
+        said.append(other.receive(over_the_wire(said[-1])))
+        answer = one.receive(over_the_wire(said[-1]))
+        if isinstance(answer, Identity):
+            return answer, said
+        said.append(answer)
+
+
+@pytest.mark.parametrize("cookie", [COOKIE, NO_COOKIE])
+def test_nodes_of_one_cluster_meet(cookie: Secret) -> None:
+    """With the same cookie, or with none on both sides, the dialer learns who lives there and the door accepts."""
+    there = door(cookie=cookie)
+    identity, said = meet(dialer(cookie=cookie), there)
+    assert identity == BOB
+    assert there.accepted
+    assert there.claimed_name == f"anne {ANNE.node[:8]}"
+    assert [type(message) for message in said] == [Hello, Challenge, Proof, Welcome]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refusal"),
+    [
+        (dialer(cookie=Secret("another")), door(), Refusal.COOKIE),
+        (dialer(cookie=NO_COOKIE), door(), Refusal.NO_COOKIE),
+        (dialer(), door(cookie=NO_COOKIE), Refusal.COOKIE_UNWANTED),
+        (dialer(msgspec.structs.replace(ANNE, cluster="bank")), door(), Refusal.CLUSTER),
+        (dialer(BOB), door(), Refusal.ITSELF),
+        (dialer(nonce=b"short"), door(), Refusal.MALFORMED),
+    ],
+)
+def test_a_door_refuses_with_the_reason(one: DialerHandshake, other: DoorHandshake, refusal: Refusal) -> None:
+    """Who does not belong here is refused, and the dialer's error names the reason."""
+    with pytest.raises(RefusedError) as caught:
+        meet(one, other)
+    assert caught.value.reason == refusal.name
+    assert not other.accepted
+    assert str(caught.value).startswith("refused by the node there: ")
+
+
+def test_another_version_of_the_protocol_is_refused() -> None:
+    """A node that speaks another version is told so, whatever else is wrong with it."""
+    hello = Hello(PROTOCOL + 1, "another cluster", NodeId("a"), b"", has_cookie=False)
+    assert door().receive(hello) == Refused(Refusal.PROTOCOL.name)
+
+
+def test_each_refusal_has_words_for_both_sides() -> None:
+    """The dialer has a sentence of its own for each reason that a door may give."""
+    texts: set[str] = set()
+    for refusal in Refusal:
+        with pytest.raises(RefusedError) as caught:
+            dialer().receive(Refused(refusal.name))
+        texts.add(str(caught.value))
+    assert len(texts) == len(Refusal)
+
+
+def test_an_unknown_reason_is_shown_short_and_quoted() -> None:
+    """What a stranger says as its reason reaches the logs as one short line."""
+    with pytest.raises(RefusedError) as caught:
+        dialer().receive(Refused("\n\x1b[31mroot logged in" * 1000))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_the_name_of_a_stranger_is_shown_short_and_printable() -> None:
+    """What an unproven dialer calls itself cannot forge lines in the log of the door."""
+    there = door()
+    there.receive(
+        Hello(PROTOCOL, "shop", NodeId("\n" * 5000), b"", has_cookie=True, name="x\nroot logged in\x1b" * 500)
+    )
+    assert there.claimed_name.isprintable()
+    assert len(there.claimed_name) < 100
+
+
+def test_a_dialer_does_not_believe_a_door_without_the_cookie() -> None:
+    """A door that welcomes everybody is found out by its signature."""
+    here = dialer()
+    here.receive(Challenge(secrets.token_bytes(NONCE_BYTES), BOB.node))
+    with pytest.raises(HandshakeError, match="does not have the cookie"):
+        here.receive(Welcome(secrets.token_bytes(32), BOB))
+
+
+@pytest.mark.parametrize(
+    "welcomed",
+    [
+        msgspec.structs.replace(BOB, node=new_node_id()),
+        msgspec.structs.replace(BOB, endpoints=("tcp/192.0.2.66:1",)),
+        msgspec.structs.replace(BOB, cluster="bank"),
+        msgspec.structs.replace(BOB, name="mallory"),
+    ],
+)
+def test_the_signature_covers_who_lives_there(welcomed: Identity) -> None:
+    """Nobody on the way can change what the door says about its node, its endpoints above all."""
+    here, there = dialer(), door()
+    challenge = there.receive(here.hello())
+    assert isinstance(challenge, Challenge)
+    proof = here.receive(challenge)
+    assert isinstance(proof, Proof)
+    welcome = there.receive(proof)
+    assert isinstance(welcome, Welcome)
+    with pytest.raises(HandshakeError):
+        here.receive(Welcome(welcome.mac, welcomed))
+
+
+def test_a_refused_dialer_stays_refused() -> None:
+    """After a refusal not even the right proof opens the door."""
+    nonce = bytes(NONCE_BYTES)
+    there = door(nonce=nonce)
+    hello = Hello(PROTOCOL, "bank", ANNE.node, nonce, has_cookie=True)
+    assert there.receive(hello) == Refused(Refusal.CLUSTER.name)
+    proof = Proof(handshake._sign(COOKIE, b"dialer", hello, Challenge(nonce, BOB.node)))
+    assert isinstance(there.receive(proof), Refused)
+    assert not there.accepted
+
+
+def test_a_door_accepts_once() -> None:
+    """A proof that is sent again after the welcome is refused."""
+    here, there = dialer(), door()
+    _, said = meet(here, there)
+    assert there.receive(said[2]) == Refused(Refusal.MALFORMED.name)
+
+
+def test_nothing_made_with_the_cookie_is_said_before_the_dialer_proves_itself() -> None:
+    """Until then, doors with different cookies say the very same, so there is nothing to guess the cookie from."""
+    mine, theirs = bytes(NONCE_BYTES), bytes([7]) * NONCE_BYTES
+    hellos = [dialer(cookie=Secret(text), nonce=mine).hello() for text in ("one", "two")]
+    assert encode(hellos[0]) == encode(hellos[1])
+    doors = [door(cookie=Secret(text), nonce=theirs) for text in ("one", "two")]
+    for message in (hellos[0], Proof(bytes(32)), Proof(bytes(32))):
+        answers = [there.receive(message) for there in doors]
+        assert encode(answers[0]) == encode(answers[1])
+
+
+# --- with an attacker on the wire --------------------------------------------------------------------------
+
+TEXTS = st.text(max_size=8)
+NODES = st.sampled_from([ANNE.node, BOB.node, NodeId("f" * 32), NodeId("")])
+MACS = st.binary(min_size=32, max_size=32) | st.binary(max_size=40)
+FORGED = st.one_of(
+    st.builds(
+        Hello,
+        st.sampled_from([PROTOCOL, 0, 2**63]),
+        st.sampled_from(["shop", "bank"]),
+        NODES,
+        st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES) | st.binary(max_size=3),
+        has_cookie=st.booleans(),
+        name=TEXTS,
+    ),
+    st.builds(Challenge, st.binary(max_size=20), NODES),
+    st.builds(Proof, MACS),
+    st.builds(Welcome, MACS, st.sampled_from([ANNE, BOB])),
+    st.builds(Refused, st.sampled_from([*Refusal.__members__, "", "no"])),
+)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_a_codec_error(body: bytes) -> None:
+    """Reading raises nothing but :class:`CodecError`, whatever came."""
+    try:
+        message = decode(body)
+    except CodecError:
+        return
+    assert isinstance(message, Message)
+
+
+@given(FORGED, st.integers(0, 10**6), st.integers(1, 255))
+def test_damaged_messages_are_messages_or_codec_errors(message: Message, position: int, flip: int) -> None:
+    """A flipped byte, a missing end, a byte too many: never another error."""
+    body = bytearray(encode(message)[2:])
+    damaged = [bytes(body[: position % len(body)]), bytes(body) + bytes([flip])]
+    body[position % len(body)] ^= flip
+    for attempt in (bytes(body), *damaged):
+        try:
+            decode(attempt)
+        except CodecError:
+            continue
+
+
+@given(st.data())
+def test_what_was_recorded_or_forged_opens_no_door(data: st.DataObject) -> None:
+    """Whoever has recorded handshakes, and a victim that dials and opens, gets no acceptance without the cookie.
+
+    The attacker may replay, reorder, forge, and reflect what the victim's dialer says to the victim's own door.
+    """
+    pool: list[Message] = [*meet(dialer(), door())[1], *meet(dialer(BOB), door(ANNE))[1]]
+    knocking, opening = dialer(ANNE), door(ANNE)
+    pool.append(knocking.hello())
+    for _ in range(data.draw(st.integers(1, 8))):
+        message = data.draw(st.sampled_from(pool) | FORGED)
+        to_door = data.draw(st.booleans())
+        try:
+            answer = opening.receive(message) if to_door else knocking.receive(message)
+        except HandshakeError:
+            continue
+        assert not isinstance(answer, Identity | Welcome)
+        pool.append(answer)
+    assert not opening.accepted
+
+
+@given(st.data())
+def test_a_message_changed_on_the_way_ends_the_handshake(data: st.DataObject) -> None:
+    """If any of the four messages is altered, neither side takes the other for what it is not."""
+    here, there = dialer(), door()
+    altered = data.draw(st.integers(0, 3))
+    message: Message = here.hello()
+    for step in range(4):
+        if step == altered:
+            body = bytearray(encode(message)[2:])
+            body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
+            try:
+                changed = decode(bytes(body))
+            except CodecError:
+                return
+            assume(changed != message)
+            message = changed
+        try:
+            answer = there.receive(message) if step % 2 == 0 else here.receive(message)
+        except HandshakeError:
+            break
+        assert not isinstance(answer, Identity)
+        if isinstance(answer, Refused):
+            break
+        message = answer
+    assert there.accepted == (altered == 3)
