@@ -51,11 +51,15 @@ async def test_module_calls_need_one_cluster() -> None:
 
 async def test_a_lost_fabric_ends_the_block_with_its_cause() -> None:
     """When the session is lost under a node, the user's block is cancelled and leaving it raises the true cause."""
-    with pytest.raises(FabricLostError, match="closed under the node"):
+
+    async def work_until_lost() -> None:
         async with foundation.start_cluster(**ALONE) as cluster:
             parts: Any = cluster._running
             parts.fabric._session._session.close()
             await asyncio.Event().wait()
+
+    with pytest.raises(FabricLostError, match="closed under the node"):
+        await work_until_lost()
 
 
 async def test_a_lost_fabric_is_raised_by_stop() -> None:
@@ -82,7 +86,7 @@ async def test_a_port_in_use_is_named_and_nothing_is_left() -> None:
 
 async def test_bad_values_fail_before_anything_starts() -> None:
     """Values that cannot be used raise one clear error each."""
-    for wrong in (
+    wrong_values: list[dict[str, Any]] = [
         {"cluster": "nonsense"},
         {"cluster_name": "a/b"},
         {"host": "0.0.0.0", "cookie": ""},
@@ -90,22 +94,27 @@ async def test_bad_values_fail_before_anything_starts() -> None:
         {"port": "x"},
         {"colour": "red"},
         {"name": ""},
-    ):
+    ]
+    for wrong in wrong_values:
         with pytest.raises(ConfigurationError):
             await foundation.start_cluster(**(ALONE | wrong))
+
+
+NO_ROUTE = (113, "no route to host")
 
 
 class Raises(DiscoveryStrategy):
     """Fails each time."""
 
     async def lookup(self) -> Iterable[Peer]:
-        raise OSError("no route")
+        raise OSError(*NO_ROUTE)
 
 
 class Hangs(DiscoveryStrategy):
     """Never comes back."""
 
     async def start(self, announcement: Announcement) -> None:
+        del announcement
         await asyncio.Event().wait()
 
     async def lookup(self) -> Iterable[Peer]:
@@ -123,7 +132,7 @@ async def test_bad_strategies_hurt_nobody(caplog: pytest.LogCaptureFixture) -> N
     """Strategies that raise, hang or return nonsense are logged; the node starts, works and meets others."""
     async with foundation.start_cluster(**ALONE) as other:
         strategies = [Raises(), Hangs(), Nonsense()]
-        options = ALONE | {"cluster": strategies, "peers": [other.address]}
+        options: dict[str, Any] = ALONE | {"cluster": strategies, "peers": [other.address]}
         with caplog.at_level(logging.WARNING):
             async with foundation.start_cluster(**options) as cluster:
                 await eventually(lambda: len(cluster.members()) == 2)

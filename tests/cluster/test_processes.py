@@ -155,6 +155,7 @@ async def test_a_call_ends_when_its_node_goes(start_nodes: StartNodes) -> None:
     await there.stop()
     with pytest.raises(RemoteError, match="stopped while it handled"):
         await waiting
+    await eventually(lambda: len(here.members()) == 1)
     with pytest.raises(NotDelivered):
         await counter.add(1)
 

@@ -129,7 +129,7 @@ async def running(
 
 
 def raising(error: BaseException) -> Callable[[], Any]:
-    def step() -> Any:  # noqa: ANN401
+    def step() -> Any:
         raise error
 
     return step

@@ -1,7 +1,5 @@
 """Processes that several tests use, defined where every host can find them."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

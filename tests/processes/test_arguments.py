@@ -1,7 +1,5 @@
 """Arguments are checked where the call is made, and arrive as the types that the method asks for."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 import datetime as dt

@@ -1,7 +1,5 @@
 """Calls and casts: results, errors, time limits, cancellation; the same near and far."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 import asyncio

@@ -1,7 +1,5 @@
 """Bytes from outside become what was asked for, or a CodecError."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 import datetime as dt

@@ -1,7 +1,5 @@
 """A process class that could not work is refused when it is made."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 import functools

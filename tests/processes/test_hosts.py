@@ -1,7 +1,5 @@
 """Hosts start, name, list and stop processes, here and for each other."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 import asyncio

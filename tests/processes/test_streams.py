@@ -1,7 +1,5 @@
 """Async generators run over there and are read here: all items, in order, and an end that reaches both sides."""
 
-# ruff: noqa: ANN401 - values of any type are the subject
-
 from __future__ import annotations
 
 import asyncio
