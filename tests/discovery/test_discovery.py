@@ -259,7 +259,9 @@ async def test_retries_wait_longer_and_longer() -> None:
     async with running(seen, options, fake_time=True, flaky=Scripted(*[fails] * 5, lambda: [OTHER], fails, fails)):
         await seen.until(lambda: len(seen.slept) >= 9, "nine delays")
     gap, rest = options.shortest_gap_s, 0.5 - options.shortest_gap_s
-    assert seen.slept[:9] == [1.0, 2.0, 4.0, 4.0, 4.0, gap, rest, 1.0, 2.0]
+    one, two, three, four, five = (options.backoff.delay_s(failures, 0.5) for failures in range(1, 6))
+    assert one < two < three <= four == five
+    assert seen.slept[:9] == [one, two, three, four, five, gap, rest, one, two]
 
 
 async def test_polls_are_staggered_and_jittered() -> None:
@@ -395,11 +397,14 @@ async def test_own_task_of_a_strategy_does_not_hold_up_the_end() -> None:
         return ()
 
     bad = Scripted(lookup)
-    async with asyncio.timeout(5):
-        async with Discovery({"bad": bad}, ME, Seen(), DiscoveryOptions(grace_s=0.02, lookup_timeout_s=3600)):
-            await Seen().until(lambda: group, "the lookup")
-    release.set()
-    await asyncio.wait(group)
+    discovery = Discovery({"bad": bad}, ME, Seen(), DiscoveryOptions(grace_s=0.02, lookup_timeout_s=3600))
+    await discovery.__aenter__()
+    await Seen().until(lambda: group, "the lookup")
+    leaving = asyncio.Task(discovery.__aexit__())
+    _, late = await asyncio.wait({leaving}, timeout=5)
+    release.set()  # first of all, or a failure would not end
+    await asyncio.wait({leaving, *group})
+    assert not late
 
 
 async def test_first_round_waits_for_all_or_for_the_time() -> None:
