@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 
 import foundation
@@ -16,6 +17,7 @@ from foundation.core.secret import Secret
 from foundation.discovery import Announcement, DiscoveryStrategy, Peer
 from foundation.errors import AlreadyRunningError, ConfigurationError, FabricLostError, ListenError, NotRunningError
 from foundation.fabric import Fabric, FabricOptions, NodeAddress
+from foundation.processes.messages import Cast
 from tests.cluster.conftest import StartNodes
 from tests.cluster.test_processes import Counter
 from tests.waiting import eventually
@@ -118,7 +120,7 @@ class Nonsense(DiscoveryStrategy):
 
 
 async def test_bad_strategies_hurt_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Strategies that raise, hang or return nonsense are logged; the node starts, works and meets others beside them."""
+    """Strategies that raise, hang or return nonsense are logged; the node starts, works and meets others."""
     async with foundation.start_cluster(**ALONE) as other:
         strategies = [Raises(), Hangs(), Nonsense()]
         options = ALONE | {"cluster": strategies, "peers": [other.address]}
@@ -136,7 +138,7 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
     """10,000 random and mutated frames from an authenticated peer leave the node serving, each bad one counted."""
     (node,) = await start_nodes("node")
     counter = await node.start_process(Counter)
-    chance = random.Random(1)  # noqa: S311 - the same garbage each time
+    chance = random.Random(1)
     peer = Fabric(
         new_node_id(),
         "fuzzer",
@@ -169,10 +171,6 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
 
 
 def _a_call(serial: int) -> bytes:
-    import msgspec
-
-    from foundation.processes.messages import Cast
-
     return msgspec.msgpack.encode(Cast(serial, "add", msgspec.Raw(msgspec.msgpack.encode([1]))))
 
 

@@ -58,7 +58,7 @@ class Discovery:
             raise AlreadyRunningError(message)
         self._entered = True
         for name, runner in self._runners.items():
-            self._loops.start(runner.run(), name)
+            self._loops.keep_running(runner.run, name)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

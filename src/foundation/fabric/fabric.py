@@ -31,6 +31,9 @@ from foundation.fabric.transport import SessionSettings, TransportSession, Undo
 
 logger = logging.getLogger(__name__)
 
+_MOST_STRANGERS = 256
+"""Senders whose frames are taken before their presence is seen; frames may overtake it."""
+
 TRANSPORTS = Catalog("transport", "foundation.fabric.transports", "Transport")
 
 
@@ -103,6 +106,8 @@ class Fabric:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._flushing.update(self._peers)
+        self._flush()  # what was said last must not be lost, as far as the windows allow
         await self._stack.aclose()
         self._session = None
 
@@ -242,6 +247,9 @@ class Fabric:
             return
         if sender == self.node_id or not self.admits(sender, batch.incarnation):
             self._drop(f"frames of a past incarnation of {sender[:8]}")
+            return
+        if sender not in self._peers and len(self._peers) - len(self._presence.nodes()) >= _MOST_STRANGERS:
+            self._drop(f"frames of {sender[:8]}, which is not present, like too many others")
             return
         self.counters.batches_received += 1
         with self._noticing_loss():

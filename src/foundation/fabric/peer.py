@@ -22,6 +22,7 @@ class Peer:
         self._queue: deque[bytes] = deque()
         self._outgoing = SendWindow(options.window_bytes)
         self._incoming = ReceiveWindow(options.window_bytes)
+        self._incarnation = 0
         self.waiting_bytes = 0
         self.is_present = True
 
@@ -34,7 +35,13 @@ class Peer:
         self.waiting_bytes += len(frame)
 
     def flush(self, incarnation: int) -> None:
-        """Send what waits, as far as the window allows."""
+        """Send what waits, as far as the window allows; a new incarnation begins with an open one.
+
+        What a past incarnation sent may have been refused, and then nobody confirms it.
+        """
+        if incarnation != self._incarnation:
+            self._incarnation = incarnation
+            self._outgoing.reset()
         while self._queue and self.is_present and self._outgoing.is_open:
             self._send(incarnation, self._next_frames())
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,12 +28,17 @@ from foundation.core.tasks import TaskScope
 from foundation.errors import FabricError, FabricLostError, ListenError, UnreachableError
 from foundation.fabric.transport import SessionSettings, Undo
 
+logger = logging.getLogger(__name__)
+
 RUNTIME = "(rx: (worker_threads: 1), tx: (worker_threads: 1), app: (worker_threads: 1))"
 """One worker thread for each job: measured to give the lowest latency; a user's own ZENOH_RUNTIME wins."""
 
 _WATCH_INTERVAL_S = 0.5
 _PORT_TRIES = 5
 _MEETING_POLL_S = 0.004
+_MOST_ENDPOINTS = 8
+_MOST_INTRODUCERS = 32
+_MOST_PUBLISHERS = 1024
 _CLOSED = "the Zenoh session was closed under the node"
 
 
@@ -70,6 +78,7 @@ class ZenohSession:
         self._declared: set[Any] = set()  # what Zenoh hands out ends when it is garbage collected
         self._publishers: dict[str, zenoh.Publisher] = {}
         self._lost = lost
+        self._introducers = ThreadPoolExecutor(_MOST_INTRODUCERS, "introducer")
         self._tasks = TaskScope("zenoh session")
         self._tasks.start(self._watch_over(), "watch over")
         hosts = _addresses() if self._own_endpoint != endpoint else [settings.host]
@@ -80,6 +89,8 @@ class ZenohSession:
         with _closing_is_loss():
             publisher = self._publishers.get(key)
             if publisher is None:
+                if len(self._publishers) >= _MOST_PUBLISHERS:
+                    self._publishers.pop(next(iter(self._publishers))).undeclare()  # type: ignore[no-untyped-call]
                 publisher = self._publishers[key] = self._session.declare_publisher(
                     key, congestion_control=zenoh.CongestionControl.BLOCK
                 )
@@ -113,39 +124,53 @@ class ZenohSession:
     async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
         """Open a second, short session to both nodes, through which gossip makes them known to each other.
 
-        Zenoh cannot add an endpoint to a session that is open; the introducer is the way around that.
+        Zenoh cannot add an endpoint to a session that is open; the introducer is the way around that. Each endpoint has
+        one of its own, because Zenoh gives up when one of several does not answer.
         """
-        settings = self._settings
-        timeout_ms = int(settings.introduction_timeout_s * 1000)
-        configuration = _configuration(settings, connect=[self._own_endpoint, *endpoints])
-        configuration.insert_json5("connect/exit_on_failure", "true")
-        configuration.insert_json5("connect/timeout_ms", str(timeout_ms))
-        configuration.insert_json5("scouting/gossip/autoconnect", "[]")
-        try:
-            introducer = await asyncio.to_thread(_open, configuration)
-        except zenoh.ZError as error:
-            message = f"no session at {', '.join(endpoints)} let this node in within {timeout_ms} ms"
-            raise UnreachableError(message) from error
-        try:
-            await self._met(node, endpoints)
-        finally:
-            await asyncio.shield(asyncio.to_thread(introducer.close))
-
-    async def _met(self, node: NodeId, endpoints: Sequence[str]) -> None:
-        """Wait until gossip has done its work; the introducer must stay for that long."""
+        if self._session.is_closed():
+            message = "the session of this node is closed"
+            raise UnreachableError(message)
+        over = threading.Event()
+        attempts = [
+            asyncio.get_running_loop().run_in_executor(
+                self._introducers, _introduce, self._introduction(endpoint), over
+            )
+            for endpoint in endpoints[:_MOST_ENDPOINTS]
+        ]
         timeout_s = self._settings.introduction_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                while node not in map(str, self._session.info.peers_zid()):  # noqa: ASYNC110 - Zenoh has no event
-                    await asyncio.sleep(_MEETING_POLL_S)
+                while not self._is_linked(node):
+                    if all(attempt.done() for attempt in attempts):
+                        cause = next((attempt.result() for attempt in attempts if not attempt.cancelled()), None)
+                        message = f"no session at {', '.join(endpoints)} let this node in"
+                        raise UnreachableError(message) from cause
+                    await asyncio.sleep(_MEETING_POLL_S)  # Zenoh has no event for it
         except TimeoutError:
-            message = f"no link with the session at {', '.join(endpoints)} came up within {timeout_s} s"
+            message = f"no link with a session at {', '.join(endpoints)} came up within {timeout_s} s"
             raise UnreachableError(message) from None
+        finally:
+            over.set()
+
+    def _is_linked(self, node: NodeId) -> bool:
+        with suppress(zenoh.ZError):  # the session is closed
+            return node in map(str, self._session.info.peers_zid())
+        return False
+
+    def _introduction(self, endpoint: str) -> zenoh.Config:
+        settings = self._settings
+        timeout_ms = str(int(settings.introduction_timeout_s * 1000))
+        configuration = _configuration(settings, connect=[self._own_endpoint, endpoint])
+        configuration.insert_json5("connect/exit_on_failure", "true")
+        configuration.insert_json5("connect/timeout_ms", timeout_ms)
+        configuration.insert_json5("scouting/gossip/autoconnect", "[]")
+        return configuration
 
     async def close(self) -> None:
         """See the port."""
         await self._tasks.close()
         self._inbox.close()
+        self._introducers.shutdown(wait=False, cancel_futures=True)
         with suppress(zenoh.ZError):
             await asyncio.to_thread(self._session.close)
 
@@ -203,7 +228,10 @@ class _Inbox:
             if self._closed or not self._waiting:
                 return
             receive, key, value = self._waiting.popleft()
-            receive(key, value)
+            try:
+                receive(key, value)
+            except Exception:
+                logger.exception("what came over the wire could not be handled: %.200s", key)
 
 
 def _configuration(
@@ -233,6 +261,17 @@ def _configuration(
     if settings.cookie:
         configuration.insert_json5("transport/auth/usrpwd", json.dumps(_credentials(settings)))
     return configuration
+
+
+def _introduce(configuration: zenoh.Config, over: threading.Event) -> Exception | None:
+    """Keep an introducer open until it is over, in a thread; return why it could not be opened."""
+    try:
+        introducer = _open(configuration)
+    except zenoh.ZError as error:
+        return error
+    over.wait()
+    introducer.close()  # type: ignore[no-untyped-call]
+    return None
 
 
 def _credentials(settings: SessionSettings) -> dict[str, str]:
@@ -288,9 +327,12 @@ def _bracketed(host: str) -> str:
 
 
 def _addresses() -> list[str]:
-    """Return the addresses under which other machines may know this one, loopback last."""
+    """Return the addresses under which other machines may know this one; loopback only if there is no other.
+
+    To another machine a loopback address means itself.
+    """
     found = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))  # sends nothing: asks the kernel which address it would send from
         found.add(str(probe.getsockname()[0]))
-    return [*sorted(found - {"127.0.0.1"}), "127.0.0.1"]
+    return sorted(address for address in found if not address.startswith("127.")) or ["127.0.0.1"]
