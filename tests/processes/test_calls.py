@@ -412,6 +412,17 @@ async def test_a_full_mailbox_refuses(start_host: StartHost, here: Host) -> None
     assert gate.seen == [0, 1]
 
 
+@pytest.mark.parametrize("far", [False, True])
+async def test_a_burst_of_casts_is_not_lost(far: bool, start_host: StartHost) -> None:
+    """Casts in a loop that waits for nothing else reach a process that keeps up, however many they are."""
+    here = await start_host(ProcessOptions(mailbox_capacity=1_000))
+    there = await start_host(ProcessOptions(mailbox_capacity=1_000)) if far else here
+    counter = await here.start_on(there.node_id, Counter)
+    for _ in range(5_000):
+        await cast(counter.add, 1)
+    assert await counter.add(0) == 5_000
+
+
 async def test_concurrent_calls_are_bounded(start_host: StartHost, here: Host) -> None:
     """A process runs a bounded number of concurrent calls at once."""
     gate = Gate()

@@ -84,6 +84,7 @@ class Host:
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
         self._last_serial = AGENT_SERIAL
+        self._posted = 0
         self._open = False
 
     async def __aenter__(self) -> Self:
@@ -231,9 +232,12 @@ class Host:
         """Return a reference to the agent of a node."""
         return self.reference(Agent, agent_of(node))
 
-    def post(self, target: ProcessId, frame: Cast | Message) -> None:
+    async def post(self, target: ProcessId, frame: Cast | Message) -> None:
         """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
         self._wire.send(target.node, self.codec.encode(frame))
+        self._posted += 1
+        if self._posted % self.options.turn_messages == 0:
+            await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran
 
     def known(self, name: str) -> ProcessId | None:
         """See :meth:`Names.known`."""

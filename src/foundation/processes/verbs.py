@@ -66,12 +66,12 @@ def _reference_of(value: object) -> Reference:
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
     target = await _target(reference)
-    reference.__dialer__.post(target, Cast(target.serial, method, Raw(arguments), keywords))
+    await reference.__dialer__.post(target, Cast(target.serial, method, Raw(arguments), keywords))
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
     target = await _target(reference)
-    reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)))
+    await reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)))
 
 
 async def _target(reference: Reference) -> ProcessId:
