@@ -23,11 +23,11 @@ from foundation.errors import (
     UnknownProcessClassError,
 )
 from foundation.processes.agent import agent_of
+from foundation.processes.calling.verbs import options
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, concurrent
 from foundation.processes.spec import spec
-from foundation.processes.verbs import options
 from tests.processes.conftest import StartHost
 from tests.processes.memory_wire import Network
 from tests.processes.samples import Counter

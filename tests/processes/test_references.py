@@ -21,9 +21,9 @@ from foundation.errors import (
     NoSuchProcessError,
     ProcessDefinitionError,
 )
+from foundation.processes.calling.verbs import options
 from foundation.processes.host import Host
 from foundation.processes.process import Process
-from foundation.processes.verbs import options
 from tests.processes.memory_wire import Network
 from tests.processes.samples import Adds, Counter, Echo, Order
 

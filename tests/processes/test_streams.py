@@ -11,10 +11,10 @@ from typing import Any, cast
 import pytest
 
 from foundation.errors import ArgumentError, CodecError, NodeDown, NoSuchProcessError, NotDelivered, Overloaded
+from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process
-from foundation.processes.streams import RemoteStream
 from tests.processes.conftest import StartHost
 from tests.processes.memory_wire import Network
 from tests.processes.samples import Adds, Counter

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol, TypeVar, TypeVarTuple, assert_type
 
 from foundation.core.identity import NodeId, ProcessId
+from foundation.processes.calling.verbs import cast, options, send
 from foundation.processes.host import Host
 from foundation.processes.process import Process
 from foundation.processes.spec import Spec, Starts, spec
-from foundation.processes.verbs import cast, options, send
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -41,7 +41,7 @@ async for text in counter.watch(): text.upper()
 BEFORE = """
 from foundation.processes.host import Host
 from foundation.processes.spec import Starts, spec
-from foundation.processes.verbs import cast, options
+from foundation.processes.calling.verbs import cast, options
 from tests.typing.public_face import Adds, Counter, Idle, Shop
 
 async def wrong(starts: Starts, host: Host, counter: Counter, shop: Shop) -> None:

@@ -11,7 +11,7 @@ from foundation.errors import UnknownProcessClassError
 from foundation.processes import catalog
 from foundation.processes.messages import Keywords
 from foundation.processes.process import Process, concurrent
-from foundation.processes.running import ProcessInfo
+from foundation.processes.serving.running import ProcessInfo
 
 AGENT_SERIAL = 0
 

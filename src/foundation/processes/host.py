@@ -28,19 +28,19 @@ from foundation.errors import (
     NotRunningError,
 )
 from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
-from foundation.processes.binding import Binding
-from foundation.processes.calls import Calls
+from foundation.processes.calling.calls import Calls
+from foundation.processes.calling.reference import Address, Reference, reference_class
+from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
+from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.names import Names
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Resolver, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
-from foundation.processes.reception import Reception
-from foundation.processes.reference import Address, Reference, reference_class
-from foundation.processes.reference_codec import reference_extension
-from foundation.processes.requests import Requests
-from foundation.processes.running import ProcessInfo, Running
+from foundation.processes.serving.reception import Reception
+from foundation.processes.serving.requests import Requests
+from foundation.processes.serving.running import ProcessInfo, Running
 
 logger = logging.getLogger(__name__)
 

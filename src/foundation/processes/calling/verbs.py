@@ -9,9 +9,9 @@ from msgspec import Raw
 
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError
+from foundation.processes.calling.reference import Reference, is_reference, remote_method
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.process import Process
-from foundation.processes.reference import Reference, is_reference, remote_method
 
 P = ParamSpec("P")
 T = TypeVar("T")

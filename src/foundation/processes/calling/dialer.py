@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from foundation.core.identity import ProcessId
-from foundation.processes.calls import Calls
+from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Cast, Message
 
 

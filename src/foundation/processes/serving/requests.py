@@ -14,8 +14,8 @@ from msgspec import Raw, Struct
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId
 from foundation.errors import FoundationError, NotDelivered
-from foundation.processes.binding import BoundMethod
 from foundation.processes.faults import handler_fault, interruption, refusal
+from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import End, Item, Keywords, Reply
 from foundation.processes.ports import Wire
 

@@ -10,11 +10,11 @@ import msgspec
 
 from foundation.core.codec import Extension
 from foundation.processes import catalog
-from foundation.processes.annotations import AnyReference, is_protocol
+from foundation.processes.calling.reference import Address, Reference, is_reference
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.interface import interface_of
+from foundation.processes.interface.annotations import AnyReference, is_protocol
+from foundation.processes.interface.interface import interface_of
 from foundation.processes.process import Process
-from foundation.processes.reference import Address, Reference, is_reference
 
 CODE = 1
 

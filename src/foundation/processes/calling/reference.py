@@ -15,13 +15,13 @@ from msgspec import Raw, Struct
 
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError, CallTimeout, NoSuchNameError, NotDelivered
-from foundation.processes.binding import Binding, BoundMethod
-from foundation.processes.calls import error_of
+from foundation.processes.calling.calls import error_of
+from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.definition import RESERVED
-from foundation.processes.dialer import Dialer
+from foundation.processes.interface.binding import Binding, BoundMethod
 from foundation.processes.messages import Keywords
 from foundation.processes.process import Process
-from foundation.processes.streams import RemoteStream
 
 
 class Address(Struct, frozen=True, array_like=True):

@@ -14,13 +14,13 @@ from foundation.core.context import NO_CONTEXT, call_context
 from foundation.core.identity import ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NotDelivered, Overloaded
-from foundation.processes.binding import Binding
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.handling import Handler
-from foundation.processes.mailbox import Mailbox
+from foundation.processes.interface.binding import Binding
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process
-from foundation.processes.requests import Request, Requests
+from foundation.processes.serving.handling import Handler
+from foundation.processes.serving.mailbox import Mailbox
+from foundation.processes.serving.requests import Request, Requests
 
 logger = logging.getLogger(__name__)
 

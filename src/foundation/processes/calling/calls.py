@@ -18,7 +18,7 @@ from foundation.core.codec import Codec
 from foundation.core.context import call_context
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningError
-from foundation.processes.deadlines import Deadlines
+from foundation.processes.calling.deadlines import Deadlines
 from foundation.processes.faults import rebuild
 from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, Open, Reply
 from foundation.processes.ports import Wire

@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from foundation.core.codec import Bytes, Codec, Decoder
 from foundation.errors import ArgumentError, CodecError
-from foundation.processes.annotations import SCALARS, make_decoder, wire_type
+from foundation.processes.interface.annotations import SCALARS, make_decoder, wire_type
+from foundation.processes.interface.parameters import Parameters
 from foundation.processes.messages import Keywords
-from foundation.processes.parameters import Parameters
 
 _MOST_PROVEN = 64
 _SHORT_ARRAY = 0x90

@@ -10,9 +10,9 @@ from typing import Any
 from foundation.core.clock import Clock
 from foundation.core.context import NO_CONTEXT, CallContext, call_context
 from foundation.errors import ArgumentError, FoundationError, NotDelivered
-from foundation.processes.binding import Binding
+from foundation.processes.interface.binding import Binding
 from foundation.processes.process import Process
-from foundation.processes.requests import Request, Requests
+from foundation.processes.serving.requests import Request, Requests
 
 logger = logging.getLogger(__name__)
 
