@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol, TypeVar, TypeVarTuple, assert_type
+from collections.abc import AsyncIterator
+from typing import Protocol, assert_type
 
+import foundation
+from foundation import Cluster, Process, Spec, cast, options, spec
 from foundation.core.identity import NodeId, ProcessId
-from foundation.processes.calling.verbs import cast, options, send
-from foundation.processes.host import Host
-from foundation.processes.process import Process
-from foundation.processes.spec import Spec, Starts, spec
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
+from foundation.processes import Host
 
 
 class Counter(Process):
@@ -50,7 +46,7 @@ class Adds(Protocol):
     def watch(self, every_s: float = ...) -> AsyncIterator[int]: ...
 
 
-async def starting(cluster: Starts) -> None:
+async def starting(cluster: Cluster) -> None:
     counter = await cluster.start_process(Counter, 5, name="counter")
     assert_type(counter, Counter)
     assert_type(await cluster.start_process(Counter), Counter)
@@ -58,6 +54,8 @@ async def starting(cluster: Starts) -> None:
     assert_type(await cluster.start_process(Shop, "tea"), Shop)
     assert_type(await cluster.start_process(Shop, "tea", counter), Shop)
     assert_type(await cluster.start_process(spec(Counter, start=5)), Counter)
+    assert_type(await cluster.start_process(Counter, 5, node=foundation.ANY), Counter)
+    assert_type(await foundation.start_process(Counter, 5, name="counter"), Counter)
 
 
 def describing() -> None:
@@ -82,7 +80,7 @@ async def casting(counter: Counter) -> None:
     await cast(counter.add, 3)
     await cast(counter.add, n=3)
     await cast(counter.add)
-    assert_type(await send(counter, {"any": "message"}), None)
+    assert_type(await foundation.send(counter, {"any": "message"}), None)
 
 
 async def with_options(counter: Counter) -> None:
@@ -90,17 +88,14 @@ async def with_options(counter: Counter) -> None:
     assert_type(await options(counter, timeout_s=None).add(1), int)
 
 
-async def by_name(ref: Ref) -> None:
-    assert_type(ref(Counter, "counter"), Counter)
-    adds = ref(Adds, "counter")
+async def by_name(cluster: Cluster) -> None:
+    assert_type(cluster.ref(Counter, "counter"), Counter)
+    assert_type(foundation.ref(Counter, "counter"), Counter)
+    adds = cluster.ref(Adds, "counter")
     assert_type(adds, Adds)
     assert_type(await adds.add(2), int)
     async for value in adds.watch():
         assert_type(value, int)
-
-
-class Ref(Protocol):
-    def __call__(self, cls: Callable[..., T], name: str) -> T: ...
 
 
 async def hosting(host: Host, node: NodeId) -> None:

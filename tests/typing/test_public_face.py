@@ -17,10 +17,10 @@ ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.timeout(180)
 
 WRONG = """
-await starts.start_process(Counter, "x")
-await starts.start_process(Shop)
-await starts.start_process(Shop, "tea", counter, 3)
-await starts.start_process(Idle, 1)
+await cluster.start_process(Counter, "x")
+await cluster.start_process(Shop)
+await cluster.start_process(Shop, "tea", counter, 3)
+await cluster.start_process(Idle, 1)
 spec(Counter, start="x")
 spec(Counter, begin=1)
 await counter.add("x")
@@ -33,18 +33,16 @@ await cast(counter.add, m=1)
 await cast(counter.watch)
 options(counter, timeout_s="x")
 options(counter, time_s=1.0)
-await host.ref(Adds, "counter").add("x")
+await cluster.ref(Adds, "counter").add("x")
 number: str = await counter.add(1)
 async for text in counter.watch(): text.upper()
 """.strip().splitlines()
 
 BEFORE = """
-from foundation.processes.host import Host
-from foundation.processes.spec import Starts, spec
-from foundation.processes.calling.verbs import cast, options
+from foundation import Cluster, cast, options, spec
 from tests.typing.public_face import Adds, Counter, Idle, Shop
 
-async def wrong(starts: Starts, host: Host, counter: Counter, shop: Shop) -> None:
+async def wrong(cluster: Cluster, counter: Counter, shop: Shop) -> None:
 """.lstrip()
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar, TypeVarTuple, overload
+from typing import Any, TypeVar, TypeVarTuple
 
 from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.info import ClusterInfo, health
@@ -25,7 +25,7 @@ from foundation.errors import (
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
 from foundation.processes import Process as AnyProcess
-from foundation.processes import ProcessInfo, Spec, as_process_class, send, wire_name_of
+from foundation.processes import ProcessInfo, Spec, as_process_class, described, send, wire_name_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -159,17 +159,9 @@ class Cluster:
             members=tuple(members),
         )
 
-    @overload
     async def start_process(
-        self, cls: Callable[[*Ts], T], /, *args: *Ts, name: str | None = None, node: Node | None = None
-    ) -> T: ...
-
-    @overload
-    async def start_process(self, cls: Spec[T], /, *, name: str | None = None, node: Node | None = None) -> T: ...
-
-    async def start_process(  # type: ignore[misc]  # mypy does not see that *Any takes every *Ts
-        self, cls: Any, /, *args: Any, name: str | None = None, node: Node | None = None
-    ) -> Any:
+        self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+    ) -> T:
         """Start a process and return a reference to it, typed as its class.
 
         ``cls`` is a :class:`Process` class followed by its positional arguments, or a :func:`spec` when it takes
@@ -177,13 +169,14 @@ class Cluster:
         fewest; here by default. Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an
         argument that does not fit (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`.
         """
-        described: Spec[Any] = cls if isinstance(cls, Spec) else Spec(cls, args)
+        wanted = described(cls, args)
         host = self._running.host
-        where = self._place(node, described)
+        where = self._place(node, wanted)
         if name is not None:
             await self._require_free(name)
-        cls_to_start = as_process_class(described.cls)
-        return await host.start_on(where, cls_to_start, described.args, described.kwargs, name=name)
+        cls_to_start = as_process_class(wanted.cls)
+        started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name)
+        return started  # type: ignore[no-any-return]
 
     async def stop_process(self, reference: object, reason: str = "stopped") -> None:
         """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs."""
@@ -250,12 +243,12 @@ class Cluster:
         message = f"{problem} the name or id {node!r}; there are: {', '.join(m.name for m in self.members())}"
         raise NoEligibleNodeError(message)
 
-    def _place(self, node: Node | None, described: Spec[Any]) -> NodeId:
+    def _place(self, node: Node | None, wanted: Spec[Any]) -> NodeId:
         if node is None:
             return self._running.fabric.node_id
         if not isinstance(node, _Anywhere):
             return self._find(node)
-        wire_name = wire_name_of(as_process_class(described.cls))
+        wire_name = wire_name_of(as_process_class(wanted.cls))
         able = [m for m in self.members() if m.status is MemberStatus.UP and wire_name in m.wire_names]
         if not able:
             message = f"no member that is up knows {wire_name}; a node knows the classes that its program has imported"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, TypeVarTuple, overload
+from typing import TypeVar, TypeVarTuple
 
 from foundation.cluster.cluster import Node, current_cluster
 from foundation.cluster.info import ClusterInfo
@@ -15,19 +15,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-@overload
 async def start_process(
-    cls: Callable[[*Ts], T], /, *args: *Ts, name: str | None = None, node: Node | None = None
-) -> T: ...
-
-
-@overload
-async def start_process(cls: Spec[T], /, *, name: str | None = None, node: Node | None = None) -> T: ...
-
-
-async def start_process(  # type: ignore[misc]  # mypy does not see that *Any takes every *Ts
-    cls: Any, /, *args: Any, name: str | None = None, node: Node | None = None
-) -> Any:
+    cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+) -> T:
     """See :meth:`foundation.Cluster.start_process`."""
     return await current_cluster().start_process(cls, *args, name=name, node=node)
 

@@ -10,7 +10,7 @@ from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class
 from foundation.processes.resolving import AskEveryone
 from foundation.processes.serving.running import ProcessInfo
-from foundation.processes.spec import Spec, spec
+from foundation.processes.spec import Spec, described, spec
 
 __all__ = [
     "Agent",
@@ -22,6 +22,7 @@ __all__ = [
     "Spec",
     "as_process_class",
     "cast",
+    "described",
     "known_wire_names",
     "on_new_wire_name",
     "options",

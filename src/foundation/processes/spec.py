@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from foundation.errors import ArgumentError
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 P = ParamSpec("P")
 
 
@@ -27,21 +26,8 @@ def spec(cls: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Spec[T]:
     return Spec(cls, args, kwargs)
 
 
-class Starts(Protocol):
-    """Starts processes, checked by mypy and pyright.
-
-    This is the one signature in which both check the arguments of the constructor, know its defaults, and infer the
-    class. It needs no overload. Keywords of the constructor go through :func:`spec`; arguments beside a spec are not
-    seen by the checkers, so refuse them at run time.
-    """
-
-    async def start_process(self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None) -> T:
-        """Start a process and return a reference to it, typed as its class."""
-        ...
-
-
 def described(cls: Callable[..., T] | Spec[T], args: tuple[Any, ...]) -> Spec[T]:
-    """Return what :class:`Starts` was asked for as a spec."""
+    """Return a class and its positional arguments, or a spec, as a spec."""
     if not isinstance(cls, Spec):
         return Spec(cls, args)
     if args:
