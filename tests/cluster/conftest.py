@@ -28,7 +28,12 @@ async def start_nodes(transport: str) -> AsyncGenerator[StartNodes]:
             nodes: list[foundation.Cluster] = []
             for name in names:
                 peers = [nodes[0].address] if nodes else []
-                given = {"cluster": "static", "cookie": "tests", "transport": transport, "handle_signals": False}
+                given: dict[str, Any] = {
+                    "cluster": "static",
+                    "cookie": "tests",
+                    "transport": transport,
+                    "handle_signals": False,
+                }
                 starting = foundation.start_cluster(name=name, peers=peers, **(given | options))
                 nodes.append(await stack.enter_async_context(starting))
             await eventually(lambda: all(sum(map(_is_up, node.members())) == len(nodes) for node in nodes))

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 
 import foundation
@@ -16,6 +17,7 @@ from foundation.core.secret import Secret
 from foundation.discovery import Announcement, DiscoveryStrategy, Peer
 from foundation.errors import AlreadyRunningError, ConfigurationError, FabricLostError, ListenError, NotRunningError
 from foundation.fabric import Fabric, FabricOptions, NodeAddress
+from foundation.processes.messages import Cast
 from tests.cluster.conftest import StartNodes
 from tests.cluster.test_processes import Counter
 from tests.waiting import eventually
@@ -49,11 +51,15 @@ async def test_module_calls_need_one_cluster() -> None:
 
 async def test_a_lost_fabric_ends_the_block_with_its_cause() -> None:
     """When the session is lost under a node, the user's block is cancelled and leaving it raises the true cause."""
-    with pytest.raises(FabricLostError, match="closed under the node"):
+
+    async def work_until_lost() -> None:
         async with foundation.start_cluster(**ALONE) as cluster:
             parts: Any = cluster._running
             parts.fabric._session._session.close()
             await asyncio.Event().wait()
+
+    with pytest.raises(FabricLostError, match="closed under the node"):
+        await work_until_lost()
 
 
 async def test_a_lost_fabric_is_raised_by_stop() -> None:
@@ -80,7 +86,7 @@ async def test_a_port_in_use_is_named_and_nothing_is_left() -> None:
 
 async def test_bad_values_fail_before_anything_starts() -> None:
     """Values that cannot be used raise one clear error each."""
-    for wrong in (
+    wrong_values: list[dict[str, Any]] = [
         {"cluster": "nonsense"},
         {"cluster_name": "a/b"},
         {"host": "0.0.0.0", "cookie": ""},
@@ -88,22 +94,27 @@ async def test_bad_values_fail_before_anything_starts() -> None:
         {"port": "x"},
         {"colour": "red"},
         {"name": ""},
-    ):
+    ]
+    for wrong in wrong_values:
         with pytest.raises(ConfigurationError):
             await foundation.start_cluster(**(ALONE | wrong))
+
+
+NO_ROUTE = (113, "no route to host")
 
 
 class Raises(DiscoveryStrategy):
     """Fails each time."""
 
     async def lookup(self) -> Iterable[Peer]:
-        raise OSError("no route")
+        raise OSError(*NO_ROUTE)
 
 
 class Hangs(DiscoveryStrategy):
     """Never comes back."""
 
     async def start(self, announcement: Announcement) -> None:
+        del announcement
         await asyncio.Event().wait()
 
     async def lookup(self) -> Iterable[Peer]:
@@ -118,10 +129,10 @@ class Nonsense(DiscoveryStrategy):
 
 
 async def test_bad_strategies_hurt_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Strategies that raise, hang or return nonsense are logged; the node starts, works and meets others beside them."""
+    """Strategies that raise, hang or return nonsense are logged; the node starts, works and meets others."""
     async with foundation.start_cluster(**ALONE) as other:
         strategies = [Raises(), Hangs(), Nonsense()]
-        options = ALONE | {"cluster": strategies, "peers": [other.address]}
+        options: dict[str, Any] = ALONE | {"cluster": strategies, "peers": [other.address]}
         with caplog.at_level(logging.WARNING):
             async with foundation.start_cluster(**options) as cluster:
                 await eventually(lambda: len(cluster.members()) == 2)
@@ -136,7 +147,7 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
     """10,000 random and mutated frames from an authenticated peer leave the node serving, each bad one counted."""
     (node,) = await start_nodes("node")
     counter = await node.start_process(Counter)
-    chance = random.Random(1)  # noqa: S311 - the same garbage each time
+    chance = random.Random(1)
     peer = Fabric(
         new_node_id(),
         "fuzzer",
@@ -169,10 +180,6 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
 
 
 def _a_call(serial: int) -> bytes:
-    import msgspec
-
-    from foundation.processes.messages import Cast
-
     return msgspec.msgpack.encode(Cast(serial, "add", msgspec.Raw(msgspec.msgpack.encode([1]))))
 
 

@@ -13,18 +13,22 @@ import foundation
 from foundation.errors import (
     ArgumentError,
     NameTakenError,
-    NodeDown,
     NoEligibleNodeError,
     NoSuchNameError,
     NotDelivered,
     RemoteError,
 )
+from foundation.processes import ProcessOptions
 from tests.cluster.conftest import StartNodes
 from tests.waiting import eventually
+
+NOTHING = ("nothing there", 7)
 
 
 class Counter(foundation.Process):
     """A count."""
+
+    waiting = 0  # handlers that wait for ever, in this program
 
     def __init__(self, start: int = 0) -> None:
         self.value = start
@@ -39,9 +43,10 @@ class Counter(foundation.Process):
             yield self.value + step
 
     async def fail(self) -> None:
-        raise LookupError("nothing there", 7)
+        raise LookupError(*NOTHING)
 
     async def never(self) -> None:
+        Counter.waiting += 1
         await asyncio.Event().wait()
 
     async def ask(self, other: Counter, n: int) -> int:
@@ -116,7 +121,7 @@ async def test_an_error_over_there_is_the_same_error_here(start_nodes: StartNode
     counter = await here.start_process(Counter, node=there.node)
     with pytest.raises(LookupError) as raised:
         await counter.fail()
-    assert raised.value.args == ("nothing there", 7)
+    assert raised.value.args == NOTHING
     assert isinstance(raised.value.__cause__, RemoteError)
     assert "in fail" in raised.value.__cause__.remote_traceback
     assert await counter.add(1) == 1  # it lives on
@@ -129,7 +134,7 @@ async def test_a_wrong_argument_fails_at_the_caller(start_nodes: StartNodes) -> 
     with pytest.raises(ArgumentError, match=r"Counter\.add.*'n'.*int.*str"):
         await counter.add("x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ArgumentError, match="start"):
-        await here.start_process(Counter, "x", node=there.node)  # type: ignore[arg-type]  # pyright: ignore
+        await here.start_process(Counter, "x", node=there.node)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert len(await here.processes(there.node)) == 1
 
 
@@ -141,14 +146,16 @@ async def test_nowhere_to_run(start_nodes: StartNodes) -> None:
 
 
 async def test_a_call_ends_when_its_node_goes(start_nodes: StartNodes) -> None:
-    """A call that waits when its node leaves ends with an error that tells the outcome is unknown or nothing was done."""
-    here, there = await start_nodes("here", "there")
+    """A call that waits when its node leaves ends with an error that says so, and later ones are not delivered."""
+    here, there = await start_nodes("here", "there", processes=ProcessOptions(stop_timeout_s=0.1))
     counter = await here.start_process(Counter, node=there.node)
+    Counter.waiting = 0
     waiting = asyncio.ensure_future(foundation.options(counter, timeout_s=None).never())
-    await asyncio.sleep(0)
+    await eventually(lambda: Counter.waiting == 1)
     await there.stop()
-    with pytest.raises((NodeDown, NotDelivered)):
+    with pytest.raises(RemoteError, match="stopped while it handled"):
         await waiting
+    await eventually(lambda: len(here.members()) == 1)
     with pytest.raises(NotDelivered):
         await counter.add(1)
 

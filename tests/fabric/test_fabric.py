@@ -298,7 +298,7 @@ async def test_topics_reach_their_subscribers(nodes: Nodes) -> None:
     one, two = await nodes.pair()
     heard: list[tuple[str, str, bytes]] = []
 
-    def listen(name: str, node: Node, topic: str) -> Any:  # noqa: ANN401
+    def listen(name: str, node: Node, topic: str) -> Any:
         return node.fabric.subscribe(topic, lambda topic, payload: heard.append((name, topic, payload)))
 
     listen("own", one, "orders/*")
@@ -508,7 +508,7 @@ async def test_the_cookie_is_nowhere_on_the_disk(
 
 async def test_a_node_for_all_addresses_names_those_that_others_can_use(zenoh_nodes: Nodes) -> None:
     """A node that listens everywhere announces the machine's addresses; loopback only if there is no other."""
-    one, two = await zenoh_nodes.start(host="0.0.0.0"), await zenoh_nodes.start(host="0.0.0.0")  # noqa: S104
+    one, two = await zenoh_nodes.start(host="0.0.0.0"), await zenoh_nodes.start(host="0.0.0.0")
     hosts = {address.rpartition(":")[0] for address in one.fabric.addresses}
     assert hosts == {"127.0.0.1"} or not any(host.startswith("127.") for host in hosts)
     host, _, port = two.fabric.addresses[0].rpartition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -87,8 +88,7 @@ class Cluster:
         self._was_started = True
         async with AsyncExitStack() as stack:
             parts = await assemble(self.config, stack)
-            await parts.discovery.first_round(min(_FIRST_LOOK_S, self.config.join_timeout_s))
-            await parts.membership.settle(self.config.join_timeout_s)
+            await self._look_around(parts)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
             parts.membership.become(MemberStatus.UP)
@@ -221,6 +221,15 @@ class Cluster:
 
     def _others(self) -> list[Member]:
         return [member for member in self.members() if member.node_id != self._running.fabric.node_id]
+
+    async def _look_around(self, parts: Parts) -> None:
+        """Meet whom discovery finds at first sight; the first who is met ends the wait for slower strategies."""
+        async with TaskScope("first look") as looking:
+            look_s = min(_FIRST_LOOK_S, self.config.join_timeout_s)
+            round_over = looking.start(parts.discovery.first_round(look_s), "first round")
+            met = looking.start(parts.membership.met_somebody(), "met somebody")
+            await asyncio.wait({round_over, met}, return_when=asyncio.FIRST_COMPLETED)
+        await parts.membership.settle(self.config.join_timeout_s)
 
     async def _require_free(self, name: str) -> None:
         """Refuse a name that somebody has: a check, not yet a guarantee against a claim at the same instant."""

@@ -18,7 +18,7 @@ class _Placed(NamedTuple):
     """Processes placed on a member since it told the number ``told``."""
 
     told: int
-    count: int
+    since: int
 
 
 class LoadTeller:
@@ -61,7 +61,7 @@ class LoadTeller:
     def _placed_on(self, member: Member) -> int:
         """Return how many processes went to a member since it last told a number."""
         placed = self._placed.get(member.node_id)
-        return placed.count if placed is not None and placed.told == member.processes else 0
+        return placed.since if placed is not None and placed.told == member.processes else 0
 
     def _tell(self, elapsed_s: float) -> None:
         self._placed = {m.node_id: p for m in self._membership.members() if (p := self._placed.get(m.node_id))}

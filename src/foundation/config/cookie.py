@@ -9,8 +9,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
-
 from foundation.core.secret import Secret
 from foundation.errors import ConfigurationError
 
@@ -19,6 +17,8 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def cookie_file() -> Path:
     """Return where the cookie lies: in the user's folder for configuration."""
+    import platformdirs  # noqa: PLC0415 - only needed when no cookie is given
+
     return platformdirs.user_config_path("foundation") / "cookie"
 
 

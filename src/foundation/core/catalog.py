@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation.errors import ConfigurationError, UnknownStrategyError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 
 class Catalog:
@@ -31,7 +33,7 @@ class Catalog:
         """Return every name that :meth:`find` knows, sorted."""
         folder = importlib.import_module(self._package)
         ours = {module.name for module in pkgutil.iter_modules(folder.__path__)}
-        return sorted(ours | {point.name for point in entry_points(group=self._package)})
+        return sorted(ours | {point.name for point in self._elsewhere()})
 
     def find(self, name: str) -> Any:  # noqa: ANN401 - the port that the caller asks for
         """Return what ``name`` stands for, or raise :class:`UnknownStrategyError` with the names there are."""
@@ -39,10 +41,16 @@ class Catalog:
             return self._by_path(name)
         if name.isidentifier() and name != "__init__" and importlib.util.find_spec(f"{self._package}.{name}"):
             return getattr(importlib.import_module(f"{self._package}.{name}"), self._attribute)
-        for point in entry_points(group=self._package, name=name):
-            return point.load()
+        for point in self._elsewhere():
+            if point.name == name:
+                return point.load()
         message = f"there is no {self._kind} {name!r}; there are: {', '.join(self.names())}"
         raise UnknownStrategyError(message)
+
+    def _elsewhere(self) -> EntryPoints:
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, and seldom needed
+
+        return entry_points(group=self._package)
 
     def _by_path(self, path: str) -> Any:  # noqa: ANN401
         module, _, attribute = path.partition(":")

@@ -65,9 +65,13 @@ class TaskScope:
         """Run ``work`` and, whenever it fails, run it again after a growing delay; end when it returns."""
         return self.start(self._again_and_again(work, name), name)
 
-    async def close(self) -> None:
-        """Cancel all tasks and wait until each has ended, also when cancelled meanwhile; safe to call twice."""
+    async def close(self, within_s: float | None = None) -> None:
+        """Cancel all tasks and wait until each has ended, also when cancelled meanwhile; safe to call twice.
+
+        ``within_s`` is for code that may ignore its cancellation: after so many seconds it is waited for no longer.
+        """
         self._closed = True
+        deadline = None if within_s is None else asyncio.get_running_loop().time() + within_s
         mine = asyncio.current_task()
         asked: set[asyncio.Task[Any]] = set()
         cancelled: asyncio.CancelledError | None = None
@@ -75,8 +79,11 @@ class TaskScope:
             for task in tasks - asked:  # a second cancellation would break into its cleaning up
                 task.cancel()
             asked |= tasks
+            left_s = None if deadline is None else deadline - asyncio.get_running_loop().time()
+            if left_s is not None and left_s <= 0:
+                break
             try:
-                _, late = await asyncio.wait(tasks, timeout=_PATIENCE_S)
+                _, late = await asyncio.wait(tasks, timeout=_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S))
             except asyncio.CancelledError as error:
                 cancelled = error
             else:

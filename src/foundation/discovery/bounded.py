@@ -109,7 +109,7 @@ def describe(error: BaseException) -> str:
     """Describe any error in one line of bounded length."""
     try:
         text = " ".join(str(error).split())[:MOST_TEXT]
-    except Exception:  # noqa: BLE001 - an error that cannot even be printed
+    except BaseException:  # noqa: BLE001 - an error that cannot even be printed
         text = ""
     if isinstance(error, FoundationError) and text:
         return text

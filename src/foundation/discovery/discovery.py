@@ -58,7 +58,7 @@ class Discovery:
             raise AlreadyRunningError(message)
         self._entered = True
         for name, runner in self._runners.items():
-            self._loops.start(runner.run(), name)
+            self._loops.keep_running(runner.run, name)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -67,12 +67,7 @@ class Discovery:
             await self._loops.close()
         finally:
             # Abandoned code is cut off from its task; only a task that it started itself can still hold us.
-            closing = asyncio.timeout(self._options.grace_s)
-            try:
-                async with closing:
-                    await self._foreign.close()
-            except TimeoutError:
-                pass
+            await self._foreign.close(within_s=self._options.grace_s)
 
     async def first_round(self, timeout_s: float) -> bool:
         """Return true once each strategy has tried its first lookup, or false after ``timeout_s`` seconds."""

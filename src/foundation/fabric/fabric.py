@@ -106,6 +106,8 @@ class Fabric:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._flushing.update(self._peers)
+        self._flush()  # what was said last must not be lost, as far as the windows allow
         await self._stack.aclose()
         self._session = None
 

@@ -46,6 +46,7 @@ class Membership:
         self._tried: dict[NodeId, dict[str, bool]] = {}
         self._stack = AsyncExitStack()
         self._announced: Facts | None = None
+        self._met = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._fabric.admits = self._view.admits
@@ -88,6 +89,10 @@ class Membership:
         """Try to meet who may live at these addresses."""
         self._dialer.want(addresses, node)
 
+    async def met_somebody(self) -> None:
+        """Wait until this node has met any other one."""
+        await self._met.wait()
+
     async def settle(self, timeout_s: float) -> None:
         """Wait until all addresses known so far were tried once, or the time is over."""
         await self._dialer.settle(timeout_s)
@@ -127,6 +132,7 @@ class Membership:
         except CodecError as error:
             logger.warning("node %s: %s", node[:8], error)
             return
+        self._met.set()
         self._carry_out(self._view.present(node, facts, now))
         self._seek_unreachable()
 

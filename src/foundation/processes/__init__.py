@@ -1,6 +1,7 @@
 """Processes: state behind methods that are called the same from near and far."""
 
 from foundation.processes.agent import Agent
+from foundation.processes.calling.verbs import cast, options, send
 from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
 from foundation.processes.catalog import wire_name_of
@@ -8,9 +9,8 @@ from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class
 from foundation.processes.resolving import AskEveryone
-from foundation.processes.running import ProcessInfo
+from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, spec
-from foundation.processes.verbs import cast, options, send
 
 __all__ = [
     "Agent",

@@ -7,10 +7,11 @@ from typing import Protocol
 from msgspec import Raw
 
 from foundation.core.identity import NodeId, ProcessId
+from foundation.errors import UnknownProcessClassError
 from foundation.processes import catalog
 from foundation.processes.messages import Keywords
 from foundation.processes.process import Process, concurrent
-from foundation.processes.running import ProcessInfo
+from foundation.processes.serving.running import ProcessInfo
 
 AGENT_SERIAL = 0
 
@@ -53,6 +54,9 @@ class Agent(Process, wire_name="foundation:agent"):
         Raises UnknownProcessClassError, NameTakenError, or what the constructor or `started` raises.
         """
         cls = catalog.find(wire_name)
+        if issubclass(cls, Agent):
+            message = "every node has the one agent that it needs"
+            raise UnknownProcessClassError(message)
         by_name = {key: Raw(value) for key, value in keywords.items()}
         return await self._office.start_encoded(cls, Raw(arguments), by_name, name)
 

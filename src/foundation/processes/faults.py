@@ -36,6 +36,11 @@ def refusal(call: int, error: FoundationError) -> Fault:
     return Fault(call, False, _type_name(type(error)), str(error))  # noqa: FBT003
 
 
+def interruption(call: int, text: str) -> Fault:
+    """Say that a handler was ended in the middle, and by what; nobody knows how far it came."""
+    return Fault(call, True, "", text)  # noqa: FBT003
+
+
 def rebuild(fault: Fault) -> Exception:
     """Make the error that the caller gets.
 
@@ -47,7 +52,7 @@ def rebuild(fault: Fault) -> Exception:
         refused = _bare(cls, fault) if cls is not None and issubclass(cls, FoundationError) else None
         return refused or RemoteError(fault.text, error_type=fault.error_type)
     name = fault.error_type.rpartition(":")[2]
-    text = f"{name}: {fault.text}" if fault.text else name
+    text = ": ".join(part for part in (name, fault.text) if part)
     remote = RemoteError(text, error_type=fault.error_type, remote_traceback=fault.traceback)
     if cls is None or issubclass(cls, (CallError, *_CONTROL_FLOW)):
         return remote

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -27,19 +28,19 @@ from foundation.errors import (
     NotRunningError,
 )
 from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
-from foundation.processes.binding import Binding
-from foundation.processes.calls import Calls
+from foundation.processes.calling.calls import Calls
+from foundation.processes.calling.reference import Address, Reference, reference_class
+from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
+from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.names import Names
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Resolver, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
-from foundation.processes.reception import Reception
-from foundation.processes.reference import Address, Reference, reference_class
-from foundation.processes.reference_codec import reference_extension
-from foundation.processes.requests import Requests
-from foundation.processes.running import ProcessInfo, Running
+from foundation.processes.serving.reception import Reception
+from foundation.processes.serving.requests import Requests
+from foundation.processes.serving.running import ProcessInfo, Running
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Host:
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
         self._last_serial = AGENT_SERIAL
+        self._posted = 0
         self._open = False
 
     async def __aenter__(self) -> Self:
@@ -100,13 +102,15 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open = False
-        async with self._scope, TaskScope("stop processes") as stopping:
-            tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
-            if tasks:
-                await asyncio.wait(tasks)
-            agent = self._running.get(AGENT_SERIAL)
-            if agent is not None:
-                await agent.stop("the node stops")
+        try:
+            async with self._scope, TaskScope("stop processes") as stopping:
+                tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
+                if tasks:
+                    await asyncio.wait(tasks)
+                agent = self._running.get(AGENT_SERIAL)
+                if agent is not None:
+                    await agent.stop("the node stops")
+        finally:
             self.calls.close()
             self._reception.close()
 
@@ -138,6 +142,7 @@ class Host:
         self.calls.node_down(node)
         self._requests.node_down(node)
         self._cache.node_down(node)
+        self._reception.node_down(node)
 
     async def start(
         self, cls: type[T], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, name: str | None = None
@@ -216,18 +221,23 @@ class Host:
         """Return a reference to a process, as a ``cls``."""
         return self._make_reference(cls, Address(process_id, None, wire_name_of(cls)))  # type: ignore[return-value]
 
-    def ref(self, cls: Any, name: str) -> Any:  # noqa: ANN401 - the class may be a Protocol, which is no type[T]
+    def ref(self, cls: Callable[..., T], name: str) -> T:
         """Return a reference by name: it is looked up when it is called, and again when the process has moved."""
-        wire_name = wire_name_of(cls) if issubclass(cls, Process) else ""
-        return self._make_reference(cls, Address(None, name, wire_name))
+        # No type[T]: type checkers refuse a Protocol there.
+        wanted: Any = cls
+        wire_name = wire_name_of(wanted) if issubclass(wanted, Process) else ""
+        return self._make_reference(wanted, Address(None, name, wire_name))  # type: ignore[return-value]
 
     def agent(self, node: NodeId) -> Agent:
         """Return a reference to the agent of a node."""
         return self.reference(Agent, agent_of(node))
 
-    def post(self, target: ProcessId, frame: Cast | Message) -> None:
+    async def post(self, target: ProcessId, frame: Cast | Message) -> None:
         """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
         self._wire.send(target.node, self.codec.encode(frame))
+        self._posted += 1
+        if self._posted % self.options.turn_messages == 0:
+            await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran
 
     def known(self, name: str) -> ProcessId | None:
         """See :meth:`Names.known`."""

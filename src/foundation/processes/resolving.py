@@ -10,8 +10,8 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NoSuchNameError
 from foundation.processes.agent import Agent
+from foundation.processes.calling.verbs import options
 from foundation.processes.options import ProcessOptions
-from foundation.processes.verbs import options
 
 
 class Asking(Protocol):

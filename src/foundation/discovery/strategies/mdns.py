@@ -19,12 +19,15 @@ import zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from foundation.core.identity import NodeId
+from foundation.discovery.interfaces import multicast_interfaces
 from foundation.discovery.loopback import is_loopback, loopback_id
 from foundation.discovery.peers import MOST_ADDRESSES, Announcement, Peer, checked_peer, parse_address
 from foundation.discovery.strategy import DiscoveryStrategy
 from foundation.errors import ConfigurationError, DiscoveryError
 
 SERVICE = "_foundation._tcp.local."
+GROUP = "224.0.0.251"
+LOOPBACK = "127.0.0.1"
 MOST_RECORDS = 10_000
 MOST_ANNOUNCED = 16
 MOST_VALUE_BYTES = 200
@@ -65,6 +68,7 @@ class MdnsStrategy(DiscoveryStrategy):
         self._announcement: Announcement | None = None
         self._zeroconf: AsyncZeroconf | None = None
         self._announcing: asyncio.Future[object] | None = None
+        self._wanted: tuple[str, ...] = ()
         self._forget()
 
     def _forget(self) -> None:
@@ -128,15 +132,12 @@ class MdnsStrategy(DiscoveryStrategy):
         self._forget()
 
     def _open(self, announcement: Announcement) -> AsyncZeroconf:
-        interfaces: zeroconf.InterfaceChoice | list[str | int | tuple[tuple[str, int, int], int]]
-        if self._options.interfaces:
-            interfaces = list(self._options.interfaces)
-        elif all(is_loopback(address) for address in announcement.addresses):
-            interfaces = ["127.0.0.1"]  # other hosts could not reach us, so they need not hear of us
-        else:
-            interfaces = zeroconf.InterfaceChoice.All
+        wanted = self._options.interfaces
+        if not wanted and all(is_loopback(address) for address in announcement.addresses):
+            wanted = (LOOPBACK,)  # other hosts could not reach us, so they need not hear of us
+        self._wanted = wanted
         try:
-            return AsyncZeroconf(interfaces=interfaces)
+            return AsyncZeroconf(interfaces=[*multicast_interfaces(wanted, GROUP)])
         except (OSError, RuntimeError, ValueError) as error:
             message = f"multicast DNS cannot be used: {error}"
             raise DiscoveryError(message) from error
@@ -146,7 +147,7 @@ class MdnsStrategy(DiscoveryStrategy):
         now = asyncio.get_running_loop().time()
         if now - self._scanned_at >= self._options.rescan_s:
             self._scanned_at = now
-            await opened.async_update_interfaces()
+            await opened.async_update_interfaces([*multicast_interfaces(self._wanted, GROUP)])
 
     def _heard(
         self,

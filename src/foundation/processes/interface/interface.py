@@ -10,9 +10,9 @@ from types import FunctionType
 from typing import Any
 
 from foundation.core.codec import Codec, Decoder
-from foundation.processes.annotations import STREAMS, awaited, is_protocol, make_decoder, resolve, stream_item
 from foundation.processes.definition import is_remote, public_members
-from foundation.processes.parameters import Parameters, read_parameters
+from foundation.processes.interface.annotations import STREAMS, awaited, is_protocol, make_decoder, resolve, stream_item
+from foundation.processes.interface.parameters import Parameters, read_parameters
 from foundation.processes.process import Process
 
 

@@ -9,9 +9,9 @@ from msgspec import Raw
 
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError
+from foundation.processes.calling.reference import Reference, is_reference, remote_method
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.process import Process
-from foundation.processes.reference import Reference, is_reference, remote_method
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def send(reference: object, message: object) -> Coroutine[Any, Any, None]:
 def options(reference: T, *, timeout_s: float | None = _UNSET) -> T:
     """Return a reference to the same process whose calls have other limits.
 
-    ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever.
+    ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever. A stream has no limit.
     """
     known = _reference_of(reference)
     limit_s = known.__timeout_s__ if timeout_s is _UNSET else timeout_s
@@ -66,12 +66,12 @@ def _reference_of(value: object) -> Reference:
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
     target = await _target(reference)
-    reference.__dialer__.post(target, Cast(target.serial, method, Raw(arguments), keywords))
+    await reference.__dialer__.post(target, Cast(target.serial, method, Raw(arguments), keywords))
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
     target = await _target(reference)
-    reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)))
+    await reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)))
 
 
 async def _target(reference: Reference) -> ProcessId:

@@ -116,7 +116,7 @@ def make_decoder(codec: Codec, annotation: Any, owner: type, where: str) -> Deco
         kind = wire_type(annotation, owner)
         decoder = codec.decoder(kind)
         bad = next((cls for cls in custom_classes(kind) if not _travels(codec, cls)), None)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NameError) as error:
         message = f"{where} is annotated {shown}, which cannot travel: {error}"
         raise ProcessDefinitionError(message) from error
     if bad is not None:

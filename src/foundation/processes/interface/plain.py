@@ -8,9 +8,9 @@ from typing import Any
 
 from foundation.core.codec import Bytes, Codec, Decoder
 from foundation.errors import ArgumentError, CodecError, ProcessDefinitionError
-from foundation.processes.annotations import make_decoder
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.parameters import read_parameters
+from foundation.processes.interface.annotations import make_decoder
+from foundation.processes.interface.parameters import read_parameters
 
 
 class PlainMessages:

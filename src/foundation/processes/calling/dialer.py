@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from foundation.core.identity import ProcessId
-from foundation.processes.calls import Calls
+from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Cast, Message
 
 
@@ -14,8 +14,8 @@ class Dialer(Protocol):
 
     calls: Calls
 
-    def post(self, target: ProcessId, frame: Cast | Message) -> None:
-        """Send a frame that nobody answers."""
+    async def post(self, target: ProcessId, frame: Cast | Message) -> None:
+        """Send a frame that nobody answers; now and then lets others run, so that a burst does not outrun them."""
         ...
 
     def known(self, name: str) -> ProcessId | None:

@@ -7,7 +7,6 @@ can cancel it, and when that node goes down everything that runs for it is cance
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -15,8 +14,8 @@ from msgspec import Raw, Struct
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId
 from foundation.errors import FoundationError, NotDelivered
-from foundation.processes.binding import BoundMethod
-from foundation.processes.faults import handler_fault, refusal
+from foundation.processes.faults import handler_fault, interruption, refusal
+from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import End, Item, Keywords, Reply
 from foundation.processes.ports import Wire
 
@@ -84,6 +83,11 @@ class Requests:
         if self._remove(request):
             self._send(request.source, handler_fault(request.number, error, self._codec))
 
+    def interrupted(self, request: Request, text: str) -> None:
+        """Answer that the handler was ended in the middle."""
+        if self._remove(request):
+            self._send(request.source, interruption(request.number, text))
+
     def refuse(self, request: Request, error: FoundationError) -> None:
         """Answer that the call was surely not executed."""
         if self._remove(request):
@@ -116,8 +120,10 @@ class Requests:
         self._put(node, self._codec.encode(frame))
 
     def _put(self, node: NodeId, frame: bytes) -> None:
-        with suppress(NotDelivered):  # nobody may be there any more to hear the answer
+        try:  # noqa: SIM105 - a tenth of the time of `suppress`, once per answer
             self._wire.send(node, frame)
+        except NotDelivered:
+            pass  # nobody is there any more to hear the answer
 
 
 def _stop(request: Request) -> None:

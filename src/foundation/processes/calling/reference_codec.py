@@ -10,10 +10,11 @@ import msgspec
 
 from foundation.core.codec import Extension
 from foundation.processes import catalog
-from foundation.processes.annotations import AnyReference, is_protocol
-from foundation.processes.interface import interface_of
+from foundation.processes.calling.reference import Address, Reference, is_reference
+from foundation.processes.catalog import wire_name_of
+from foundation.processes.interface.annotations import AnyReference, is_protocol
+from foundation.processes.interface.interface import interface_of
 from foundation.processes.process import Process
-from foundation.processes.reference import Address, Reference, is_reference
 
 CODE = 1
 
@@ -54,7 +55,7 @@ def _check(wanted: type, actual: type | None) -> None:
         if missing:
             message = f"expected a reference to {wanted.__name__}, but {actual.__name__} has no {', '.join(missing)}"
             raise TypeError(message)
-    elif not issubclass(actual, wanted):
+    elif wire_name_of(wanted) not in map(wire_name_of, actual.__mro__):  # by name: it may have been defined again
         message = f"expected a reference to {wanted.__name__}, got one to {actual.__name__}"
         raise TypeError(message)
 

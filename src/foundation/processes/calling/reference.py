@@ -6,6 +6,7 @@ class made once per process class and host, with one function per remote method.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import Any, ClassVar, NoReturn, TypeGuard
@@ -13,14 +14,14 @@ from typing import Any, ClassVar, NoReturn, TypeGuard
 from msgspec import Raw, Struct
 
 from foundation.core.identity import ProcessId
-from foundation.errors import ArgumentError, NoSuchNameError, NotDelivered
-from foundation.processes.binding import Binding, BoundMethod
-from foundation.processes.calls import error_of
+from foundation.errors import ArgumentError, CallTimeout, NoSuchNameError, NotDelivered
+from foundation.processes.calling.calls import error_of
+from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.definition import RESERVED
-from foundation.processes.dialer import Dialer
+from foundation.processes.interface.binding import Binding, BoundMethod
 from foundation.processes.messages import Keywords
 from foundation.processes.process import Process
-from foundation.processes.streams import RemoteStream
 
 
 class Address(Struct, frozen=True, array_like=True):
@@ -181,7 +182,7 @@ async def _call_by_name(
     name = str(reference.__address__.name)
     timeout_s = reference.__timeout_s__
     remembered = dialer.known(name)
-    target = remembered or await dialer.find(name)
+    target = remembered or await _find(dialer, name, timeout_s)
     try:
         return await _call(dialer, target, method, arguments, keywords, timeout_s)
     except NotDelivered:
@@ -189,7 +190,17 @@ async def _call_by_name(
         if remembered is None:
             raise
     # What was remembered is out of date and nothing was executed: the name may have moved.
-    return await _call(dialer, await dialer.find(name), method, arguments, keywords, timeout_s)
+    target = await _find(dialer, name, timeout_s)
+    return await _call(dialer, target, method, arguments, keywords, timeout_s)
+
+
+async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await dialer.find(name)
+    except TimeoutError:
+        message = f"looking up {name!r} took longer than {timeout_s} s"
+        raise CallTimeout(message) from None
 
 
 def remote_method(method: Any) -> tuple[Reference, BoundMethod]:  # noqa: ANN401

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from foundation.errors import ArgumentError
-from foundation.processes.annotations import resolve
+from foundation.processes.interface.annotations import resolve
 
 
 @dataclass(frozen=True)

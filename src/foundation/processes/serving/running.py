@@ -14,15 +14,18 @@ from foundation.core.context import NO_CONTEXT, call_context
 from foundation.core.identity import ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NotDelivered, Overloaded
-from foundation.processes.binding import Binding
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.handling import Handler
-from foundation.processes.mailbox import Mailbox
+from foundation.processes.interface.binding import Binding
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process
-from foundation.processes.requests import Request, Requests
+from foundation.processes.serving.handling import Handler
+from foundation.processes.serving.mailbox import Mailbox
+from foundation.processes.serving.requests import Request, Requests
 
 logger = logging.getLogger(__name__)
+
+_FEW = 16
+"""Messages that may wait as views of the batch they came in; more are copied out, so that the batch can go."""
 
 
 class ProcessInfo(msgspec.Struct, frozen=True):
@@ -105,12 +108,15 @@ class Running:
         """Take a message; the result says why it was not taken."""
         if self.mailbox.closed:
             return NotDelivered(f"{self.label} is stopping")
-        if request.method is not None and request.method.aside:
+        method = request.method
+        if method is not None and method.aside and self._ready.done():
             if len(self._aside) >= self._options.aside_capacity:
                 return Overloaded(f"{self.label} runs {len(self._aside)} streams and concurrent calls already")
-            self._run_aside(request, stream=request.method.stream)
+            self._run_aside(request, stream=method.stream)
         elif not self.mailbox.put(request):
             return Overloaded(f"the mailbox of {self.label} is full ({len(self.mailbox)} messages)")
+        elif len(self.mailbox) > _FEW:
+            request.body = request.body.copy()
         return None
 
     def _run_aside(self, request: Request, *, stream: bool) -> None:
@@ -184,7 +190,11 @@ class Running:
                 request = await mailbox.get()
             if request is None:
                 return
-            if not request.cancelled:
+            if request.cancelled:
+                continue
+            if request.method is not None and request.method.aside:  # it came before `started` was through
+                self._run_aside(request, stream=request.method.stream)
+            else:
                 await self._handle(request)
 
     async def _handle(self, request: Request) -> None:

@@ -18,10 +18,13 @@ from foundation.core.codec import Codec
 from foundation.core.context import call_context
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningError
-from foundation.processes.deadlines import Deadlines
+from foundation.processes.calling.deadlines import Deadlines
 from foundation.processes.faults import rebuild
 from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, Open, Reply
 from foundation.processes.ports import Wire
+
+_FEW = 16
+"""Items that may wait as views of the batch they came in; more are copied out, so that the batch can go."""
 
 Outcome = Raw | Fault | Exception
 
@@ -129,7 +132,7 @@ class Calls:
         """Hand an item to the reader of its stream."""
         inbox = self._streams.get(frame.call)
         if inbox is not None and inbox.node == source:
-            inbox.arrived.append(frame.value)
+            inbox.arrived.append(frame.value if len(inbox.arrived) < _FEW else frame.value.copy())
             inbox.ring()
 
     def on_end(self, source: NodeId, frame: End) -> None:

@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from foundation.core.codec import Bytes, Codec, Decoder
 from foundation.errors import ArgumentError, CodecError
-from foundation.processes.annotations import SCALARS, make_decoder, wire_type
+from foundation.processes.interface.annotations import SCALARS, make_decoder, wire_type
+from foundation.processes.interface.parameters import Parameters
 from foundation.processes.messages import Keywords
-from foundation.processes.parameters import Parameters
 
 _MOST_PROVEN = 64
 _SHORT_ARRAY = 0x90
@@ -80,8 +80,7 @@ class Signature:
     def _decode_array(self, data: Bytes) -> tuple[Any, ...]:
         if self._only is not None:
             return self._only(data)  # type: ignore[no-any-return]
-        first = memoryview(data)[0]
-        count = first & 0x0F if first & 0xF0 == _SHORT_ARRAY else len(_split(data))
+        count = _count(data)
         if count <= len(self._types):
             return (self._by_count.get(count) or self._for_count(count))(data)  # type: ignore[no-any-return]
         return self._decode_long(_split(data))
@@ -166,6 +165,14 @@ class Signature:
         argument = f"argument {name!r}{inside}: " if name else ""
         message = f"{self._parameters.where}: {argument}{what}"
         raise ArgumentError(message) from cause
+
+
+def _count(data: Bytes) -> int:
+    """Return how many values an encoded array has; nearly always its first byte says so."""
+    view = memoryview(data)
+    if view and view[0] & 0xF0 == _SHORT_ARRAY:
+        return int(view[0] & 0x0F)
+    return len(_split(data))
 
 
 def _readable(message: str) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from msgspec import Raw
 
 from foundation.core.identity import ProcessId
 from foundation.errors import NotDelivered
-from foundation.processes.binding import BoundMethod
-from foundation.processes.calls import Inbox, error_of
-from foundation.processes.dialer import Dialer
+from foundation.processes.calling.calls import Inbox, error_of
+from foundation.processes.calling.dialer import Dialer
+from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import Keywords
 
 

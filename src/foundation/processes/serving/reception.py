@@ -12,11 +12,11 @@ from msgspec import Raw
 from foundation.core.clock import Clock
 from foundation.core.identity import NodeId
 from foundation.errors import FoundationError, NoSuchProcessError, NotDelivered
-from foundation.processes.calls import Calls
+from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Call, Cancel, Cast, End, Fault, Frame, Item, Message, Open, Reply
 from foundation.processes.options import ProcessOptions
-from foundation.processes.requests import Request, Requests
-from foundation.processes.running import Running
+from foundation.processes.serving.requests import Request, Requests
+from foundation.processes.serving.running import Running
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,10 @@ class Reception:
             except Exception:
                 self.dropped_frames += 1
                 logger.exception("a frame from %s could not be handled", source[:8])
+
+    def node_down(self, node: NodeId) -> None:
+        """Forget what was noted about a node that is gone."""
+        self._warned.pop(node, None)
 
     def close(self) -> None:
         """Ignore everything from now on."""

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from foundation.core.codec import Codec, Decoder
-from foundation.processes.interface import MethodSpec, interface_of
-from foundation.processes.parameters import read_parameters
-from foundation.processes.plain import PlainMessages
-from foundation.processes.signature import Signature
+from foundation.processes.interface.interface import MethodSpec, interface_of
+from foundation.processes.interface.parameters import read_parameters
+from foundation.processes.interface.plain import PlainMessages
+from foundation.processes.interface.signature import Signature
 
 
 class BoundMethod:

@@ -9,10 +9,10 @@ from typing import Any
 
 from foundation.core.clock import Clock
 from foundation.core.context import NO_CONTEXT, CallContext, call_context
-from foundation.errors import ArgumentError, FoundationError, NotDelivered, RemoteError
-from foundation.processes.binding import Binding
+from foundation.errors import ArgumentError, FoundationError, NotDelivered
+from foundation.processes.interface.binding import Binding
 from foundation.processes.process import Process
-from foundation.processes.requests import Request, Requests
+from foundation.processes.serving.requests import Request, Requests
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +94,8 @@ class Handler:
                 return
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                stopped = RemoteError(f"{self._label} was stopped while it handled {self._what(request)}")
-                self._requests.fault(request, stopped)
+                text = f"{self._label} was stopped while it handled {self._what(request)}"
+                self._requests.interrupted(request, text)
                 raise error
         if request.number:
             self._requests.fault(request, error)

@@ -1,0 +1,110 @@
+"""What a type checker must know about processes and references. Only checked, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, TypeVar, TypeVarTuple, assert_type
+
+from foundation.core.identity import NodeId, ProcessId
+from foundation.processes.calling.verbs import cast, options, send
+from foundation.processes.host import Host
+from foundation.processes.process import Process
+from foundation.processes.spec import Spec, Starts, spec
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Counter(Process):
+    def __init__(self, start: int = 0) -> None:
+        self.value = start
+
+    async def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    async def watch(self, every_s: float = 1.0) -> AsyncIterator[int]:
+        del every_s
+        yield self.value
+
+    async def twin(self) -> Counter:
+        return self.reference
+
+
+class Shop(Process, wire_name="shop.Shop"):
+    def __init__(self, name: str, counter: Counter | None = None) -> None:
+        self.name = name
+        self.counter = counter
+
+    async def adder(self, adder: Adds) -> int:
+        return await adder.add(1)
+
+
+class Idle(Process):
+    """Has no constructor of its own."""
+
+
+class Adds(Protocol):
+    async def add(self, n: int = ...) -> int: ...
+
+    def watch(self, every_s: float = ...) -> AsyncIterator[int]: ...
+
+
+async def starting(cluster: Starts) -> None:
+    counter = await cluster.start_process(Counter, 5, name="counter")
+    assert_type(counter, Counter)
+    assert_type(await cluster.start_process(Counter), Counter)
+    assert_type(await cluster.start_process(Idle, name="idle"), Idle)
+    assert_type(await cluster.start_process(Shop, "tea"), Shop)
+    assert_type(await cluster.start_process(Shop, "tea", counter), Shop)
+    assert_type(await cluster.start_process(spec(Counter, start=5)), Counter)
+
+
+def describing() -> None:
+    assert_type(spec(Counter, start=5), Spec[Counter])
+    assert_type(spec(Counter), Spec[Counter])
+
+
+async def calling(counter: Counter, shop: Shop) -> None:
+    assert_type(await counter.add(2), int)
+    assert_type(await counter.twin(), Counter)
+    assert_type(counter.process_id, ProcessId)
+    assert_type(counter.reference, Counter)
+    assert_type(await shop.adder(counter), int)
+
+
+async def streaming(counter: Counter) -> None:
+    async for value in counter.watch():
+        assert_type(value, int)
+
+
+async def casting(counter: Counter) -> None:
+    await cast(counter.add, 3)
+    await cast(counter.add, n=3)
+    await cast(counter.add)
+    assert_type(await send(counter, {"any": "message"}), None)
+
+
+async def with_options(counter: Counter) -> None:
+    assert_type(options(counter, timeout_s=0.2), Counter)
+    assert_type(await options(counter, timeout_s=None).add(1), int)
+
+
+async def by_name(ref: Ref) -> None:
+    assert_type(ref(Counter, "counter"), Counter)
+    adds = ref(Adds, "counter")
+    assert_type(adds, Adds)
+    assert_type(await adds.add(2), int)
+    async for value in adds.watch():
+        assert_type(value, int)
+
+
+class Ref(Protocol):
+    def __call__(self, cls: Callable[..., T], name: str) -> T: ...
+
+
+async def hosting(host: Host, node: NodeId) -> None:
+    assert_type(await host.start(Counter, (5,)), Counter)
+    assert_type(await host.start_on(node, Counter), Counter)
+    assert_type(host.ref(Counter, "counter"), Counter)
+    assert_type(host.ref(Adds, "counter"), Adds)

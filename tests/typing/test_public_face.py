@@ -1,0 +1,99 @@
+"""mypy and pyright know what is promised about types: what is right passes, what is wrong is an error on its line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+# The checkers read the library and what it stands on.
+pytestmark = pytest.mark.timeout(180)
+
+WRONG = """
+await starts.start_process(Counter, "x")
+await starts.start_process(Shop)
+await starts.start_process(Shop, "tea", counter, 3)
+await starts.start_process(Idle, 1)
+spec(Counter, start="x")
+spec(Counter, begin=1)
+await counter.add("x")
+await counter.add(1, 2)
+await counter.subtract(1)
+await shop.adder(shop)
+counter.watch("x")
+await cast(counter.add, "x")
+await cast(counter.add, m=1)
+await cast(counter.watch)
+options(counter, timeout_s="x")
+options(counter, time_s=1.0)
+await host.ref(Adds, "counter").add("x")
+number: str = await counter.add(1)
+async for text in counter.watch(): text.upper()
+""".strip().splitlines()
+
+BEFORE = """
+from foundation.processes.host import Host
+from foundation.processes.spec import Starts, spec
+from foundation.processes.calling.verbs import cast, options
+from tests.typing.public_face import Adds, Counter, Idle, Shop
+
+async def wrong(starts: Starts, host: Host, counter: Counter, shop: Shop) -> None:
+""".lstrip()
+
+
+def run(*command: str, cwd: Path) -> str:
+    path = os.pathsep.join(map(str, (ROOT / "src", ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=cwd,
+        env={**os.environ, "MYPYPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def unnoticed(output: str, file: Path) -> list[str]:
+    """Return the wrong lines on which a checker reported no error."""
+    reported = {int(number) for number in re.findall(rf"{file.name}:(\d+).*error", output)}
+    first = BEFORE.count("\n") + 1
+    return [line for number, line in enumerate(WRONG, first) if number not in reported]
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    file = tmp_path / "wrong_calls.py"
+    file.write_text(BEFORE + "".join(f"    {line}\n" for line in WRONG), encoding="utf-8")
+    config = {"include": [file.name], "pythonVersion": "3.11", "extraPaths": [str(ROOT / "src"), str(ROOT)]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    return file
+
+
+def test_mypy_accepts_what_is_right() -> None:
+    """Calls, streams, casts, options, names and starts have for mypy the types that are promised."""
+    assert "Success" in run("mypy", "--strict", "tests/typing/public_face.py", cwd=ROOT)
+
+
+def test_pyright_accepts_what_is_right() -> None:
+    """Calls, streams, casts, options, names and starts have for pyright the types that are promised."""
+    assert "0 errors" in run("pyright", "--project", "pyproject.toml", "tests/typing/public_face.py", cwd=ROOT)
+
+
+def test_mypy_finds_what_is_wrong(wrong: Path) -> None:
+    """Each wrong argument, name and use is an error for mypy, on its own line."""
+    output = run("mypy", "--strict", "--explicit-package-bases", wrong.name, cwd=wrong.parent)
+    assert unnoticed(output, wrong) == [], output
+
+
+def test_pyright_finds_what_is_wrong(wrong: Path) -> None:
+    """Each wrong argument, name and use is an error for pyright, on its own line."""
+    output = run("pyright", cwd=wrong.parent)
+    assert unnoticed(output, wrong) == [], output
