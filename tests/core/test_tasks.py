@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 
@@ -145,3 +146,35 @@ async def test_a_scope_stops_work_that_waits_for_its_next_try(monkeypatch: pytes
     async with asyncio.timeout(10), TaskScope("owner") as scope:
         scope.keep_running(fail, "work")
         await turns()
+
+
+async def test_a_swallowed_cancellation_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that lost its cancellation, as ``asyncio.wait_for`` may, is cancelled again."""
+    monkeypatch.setattr(tasks, "_PATIENCE_S", 0.05)
+
+    async def swallow_one() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await wait_for_ever()
+        await wait_for_ever()
+
+    async with asyncio.timeout(10), TaskScope("owner") as scope:
+        scope.start(swallow_one(), "stubborn")
+        await turns()
+
+
+async def test_work_that_fails_while_it_is_stopped_is_not_run_again() -> None:
+    """A scope that is closing tries nothing again, even if the cancellation came out as another error."""
+    runs = 0
+
+    async def fail_when_stopped() -> None:
+        nonlocal runs
+        runs += 1
+        try:
+            await wait_for_ever()
+        finally:
+            await fail()
+
+    async with asyncio.timeout(10), TaskScope("owner", chance=lambda: 0.0) as scope:
+        scope.keep_running(fail_when_stopped, "work")
+        await turns()
+    assert runs == 1

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_PATIENCE_S = 10.0
+"""Seconds for which a cancelled task may clean up before it is cancelled again."""
+
 RESTART = Backoff(first_s=0.2, most_s=15.0)
 
 
@@ -80,16 +83,18 @@ class TaskScope:
             if left_s is not None and left_s <= 0:
                 break
             try:
-                await asyncio.wait(tasks, timeout=left_s)
+                _, late = await asyncio.wait(tasks, timeout=_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S))
             except asyncio.CancelledError as error:
                 cancelled = error
+            else:
+                asked -= late  # what was called ended at that very moment and swallowed the cancellation
         if cancelled is not None:
             raise cancelled
 
     async def _again_and_again(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         failures = 0
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._closed:
             began = loop.time()
             try:
                 await work()

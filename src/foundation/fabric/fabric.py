@@ -90,7 +90,6 @@ class Fabric:
         options = self._options
         self._lost = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._door)
             settings = SessionSettings(
                 self.node_id, namespace, self._cookie, options.host, options.session_port,
                 options.lease_s, options.open_timeout_s, options.introduction_timeout_s,
@@ -98,6 +97,7 @@ class Fabric:
             session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
             stack.push_async_callback(session.close)
             self._session = session
+            await stack.enter_async_context(self._door)  # last, so it opens only when it can name the session
             session.subscribe(keys.frames_for(self.node_id), self._frames_arrived)
             session.watch(keys.PRESENCE, self._token_changed)
             self._stack = stack.pop_all()
@@ -130,6 +130,10 @@ class Fabric:
     def present(self) -> set[NodeId]:
         """Return the other nodes that this one has a link to."""
         return self._presence.nodes() - {self.node_id}
+
+    def facts(self) -> dict[NodeId, bytes]:
+        """Return what the nodes that are present say about themselves."""
+        return self._presence.facts()
 
     async def until_lost(self) -> None:
         """Wait until the session under this node is gone, then raise :class:`FabricLostError` with the cause."""

@@ -25,6 +25,10 @@ class PresenceTable:
         """Return who is present."""
         return set(self._tokens)
 
+    def facts(self) -> dict[NodeId, bytes]:
+        """Return the newest facts of each node."""
+        return {node: tokens[max(tokens)] for node, tokens in self._tokens.items()}
+
     def appeared(self, token: Presence) -> bool:
         """Note a token; return whether the node's facts are now what it says."""
         tokens = self._tokens.setdefault(token.node, {})

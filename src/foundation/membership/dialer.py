@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -25,12 +26,16 @@ class Dialer:
     """Keep trying to meet every node that is known and not present."""
 
     def __init__(
-        self, fabric: Fabric, options: MembershipOptions, clock: Clock, failed: Callable[[str, FabricError], None]
+        self,
+        fabric: Fabric,
+        options: MembershipOptions,
+        clock: Clock,
+        tried: Callable[[str, NodeId | None, bool], None],
     ) -> None:
-        """``failed(address, error)`` is told of every try that reached nobody."""
+        """``tried(address, node, refused)`` is told of every try: who lives there, or whether the host refused."""
         self._fabric = fabric
         self._clock = clock
-        self._failed = failed
+        self._tried = tried
         self._plan = DialPlan(options)
         self._tasks = TaskScope("dialer")
         self._wake = asyncio.Event()
@@ -51,6 +56,10 @@ class Dialer:
         self._plan.want(addresses, node, self._clock.now(), at_once=at_once)
         self._wake.set()
 
+    def leads_back(self, address: str) -> bool:
+        """Tell whether an address is known to be this node's own."""
+        return self._plan.leads_back(address)
+
     def forget(self, node: NodeId) -> None:
         """Stop trying to reach a node."""
         self._plan.forget(node)
@@ -60,10 +69,9 @@ class Dialer:
         deadline = self._clock.now() + timeout_s
         while (self._wake.is_set() or self._plan.is_dialing()) and (left_s := deadline - self._clock.now()) > 0:
             self._idle.clear()
-            try:
-                await asyncio.wait_for(self._idle.wait(), left_s)
-            except TimeoutError:
-                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._idle.wait()
 
     async def _run(self) -> None:
         while True:
@@ -73,10 +81,9 @@ class Dialer:
             self._idle.set()
             next_due = self._plan.next_due(self._fabric.present())
             wait_s = None if next_due is None else max(next_due - self._clock.now(), 0.01)
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):  # wait_for would swallow a cancellation that comes with a wake-up
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _dial(self, address: str) -> None:
         try:
@@ -84,12 +91,14 @@ class Dialer:
         except RefusedError as error:
             if error.reason == Refusal.ITSELF.name:
                 self._plan.is_own(address)
+                self._tried(address, self._fabric.node_id, False)  # noqa: FBT003
             else:
                 self._give_up_for_now(address, error, refused=True)
         except FabricError as error:
             self._give_up_for_now(address, error, refused=isinstance(error, HandshakeError))
         else:
-            self._plan.reached(address, identity.node)
+            self._plan.reached(address, identity.node, self._clock.now())
+            self._tried(address, identity.node, False)  # noqa: FBT003
         finally:
             self._wake.set()
 
@@ -101,9 +110,13 @@ class Dialer:
         elif not refused:
             quiet = isinstance(error, UnreachableError)
             logger.log(logging.DEBUG if quiet else logging.WARNING, "no node met at %s: %s", address, error)
-        self._failed(address, error)
+        self._tried(address, None, isinstance(error, UnreachableError) and error.connection_refused)
 
 
 def _parse(address: str) -> NodeAddress:
     host, _, port = address.rpartition(":")
-    return NodeAddress((host.strip("[]"), int(port)))
+    try:
+        return NodeAddress((host.strip("[]"), int(port)))
+    except ValueError:
+        message = f"{address[:80]!r} is not an address"
+        raise UnreachableError(message) from None

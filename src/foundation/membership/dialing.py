@@ -64,10 +64,11 @@ class DialPlan:
         """Tell whether any address is being tried right now."""
         return any(target.is_dialing for target in self._targets.values())
 
-    def reached(self, address: str, node: NodeId) -> None:
-        """Note who lives at an address."""
+    def reached(self, address: str, node: NodeId, now: float) -> None:
+        """Note who lives at an address; its presence may take a moment to show."""
         if target := self._targets.get(address):
             target.node, target.failures, target.is_dialing = node, 0, False
+            target.due = now + self._options.redial.first_s
 
     def failed(self, address: str, now: float, chance: float, *, refused: bool = False) -> None:
         """Note that nobody was reached; ``refused``: somebody answered and does not want this node."""
@@ -79,6 +80,10 @@ class DialPlan:
         target.due = now + (self._options.refused_again_s if refused else redial.delay_s(target.failures, chance))
         if now - target.wanted_at > self._options.retention_s:
             del self._targets[address]  # discovery brings it back if it still counts
+
+    def leads_back(self, address: str) -> bool:
+        """Tell whether an address is known to be this node's own."""
+        return address in self._own
 
     def is_own(self, address: str) -> None:
         """Note that an address leads back to this node."""

@@ -12,6 +12,8 @@ from foundation.core.identity import NodeId
 from foundation.errors import CodecError
 
 _MOST_FACTS_BYTES = 16 << 10
+_MOST_INCARNATIONS = 1 << 31
+"""Whoever is given up comes back with one more, and that must still fit into 32 bits."""
 
 
 class MemberStatus(StrEnum):
@@ -129,10 +131,10 @@ def decode_facts(data: bytes) -> Facts:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         message = f"not the facts of a node: {error}"
         raise CodecError(message) from error
-    if facts.status not in _PRESENT or not 0 < facts.incarnation < 1 << 32:
+    if facts.status not in _PRESENT or not 0 < facts.incarnation <= _MOST_INCARNATIONS:
         message = f"a node cannot say of itself that it is {facts.status}, incarnation {facts.incarnation}"
         raise CodecError(message)
-    if any(farewell.status not in _GONE for farewell in facts.gone):
-        message = "a farewell to somebody who is not gone"
+    if any(said.status not in _GONE or not 0 < said.incarnation < _MOST_INCARNATIONS for said in facts.gone):
+        message = "a farewell to somebody who cannot be gone"
         raise CodecError(message)
     return facts

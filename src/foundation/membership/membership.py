@@ -18,7 +18,7 @@ from foundation.core.clock import Clock, SystemClock
 from foundation.core.events import EventSource
 from foundation.core.identity import NodeId
 from foundation.core.tasks import TaskScope
-from foundation.errors import CodecError, FabricError, UnreachableError
+from foundation.errors import CodecError
 from foundation.fabric import Fabric
 from foundation.membership.dialer import Dialer
 from foundation.membership.events import MemberDown, MemberEvent, MemberLeft, MemberUnreachable
@@ -42,14 +42,13 @@ class Membership:
         self._clock = clock or SystemClock()
         self._view = View(fabric.node_id, self._options)
         self._facts = facts
-        self._dialer = Dialer(fabric, self._options, self._clock, self._dial_failed)
+        self._dialer = Dialer(fabric, self._options, self._clock, self._dialed)
         self._tried: dict[NodeId, dict[str, bool]] = {}
         self._stack = AsyncExitStack()
         self._announced: Facts | None = None
         self._met = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._fabric.presence_changed = self._presence_changed
         self._fabric.admits = self._view.admits
         async with AsyncExitStack() as stack:
             stack.callback(self.events.end)
@@ -57,6 +56,10 @@ class Membership:
             tasks = await stack.enter_async_context(TaskScope("membership"))
             self.describe(addresses=self._fabric.addresses)
             tasks.keep_running(self._tick, "tick")
+            stack.callback(self._let_go)
+            self._fabric.presence_changed = self._presence_changed
+            for node, data in self._fabric.facts().items():  # who came while nobody listened
+                self._presence_changed(node, data)
             self._stack = stack.pop_all()
         return self
 
@@ -64,6 +67,9 @@ class Membership:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def _let_go(self) -> None:
+        self._fabric.presence_changed = lambda _node, _facts: None
 
     @property
     def me(self) -> Member:
@@ -117,7 +123,7 @@ class Membership:
         now = self._clock.now()
         self._tried.pop(node, None)
         if data is None:
-            if self._view.is_observer(node):
+            if self._view.member(node) is None:  # an observer, or one that was not admitted
                 self._part(node)
             self._carry_out(self._view.absent(node, now))
             return
@@ -133,13 +139,13 @@ class Membership:
     def _carry_out(self, events: list[MemberEvent]) -> None:
         for event in events:
             logger.info("%s", event)
+            self.events.emit(event)
             if isinstance(event, MemberUnreachable):
                 self._seek(event.member)
             if isinstance(event, MemberDown | MemberLeft):
                 self._part(event.member.node_id)
             if isinstance(event, MemberLeft):
                 self._dialer.forget(event.member.node_id)
-            self.events.emit(event)
         self._announce()
 
     def _part(self, node: NodeId) -> None:
@@ -149,23 +155,28 @@ class Membership:
 
     def _seek_unreachable(self) -> None:
         """Try whom others cannot reach and this node has never met."""
-        for member in self._view.members():
-            if member.status is MemberStatus.UNREACHABLE and member.node_id not in self._tried:
+        for member in self._view.out_of_reach():
+            if member.node_id not in self._tried:
                 self._seek(member)
+        sought = {member.node_id for member in self._view.out_of_reach()}
+        self._tried = {node: tried for node, tried in self._tried.items() if node in sought}
 
     def _seek(self, member: Member) -> None:
-        self._tried[member.node_id] = {}
+        self._tried[member.node_id] = {one: True for one in member.addresses if self._dialer.leads_back(one)}
         self._dialer.want(member.addresses, member.node_id, at_once=True)
+        self._conclude(member)
 
-    def _dial_failed(self, address: str, error: FabricError) -> None:
-        refused = isinstance(error, UnreachableError) and error.connection_refused
-        for member in self._view.members():
-            if member.status is MemberStatus.UNREACHABLE and address in member.addresses:
-                tried = self._tried.setdefault(member.node_id, {})
-                tried[address] = refused
-                if len(tried) == len(member.addresses):
-                    all_refuse = all(tried.values())
-                    self._carry_out(self._view.unreached(member.node_id, self._clock.now(), refused=all_refuse))
+    def _dialed(self, address: str, found: NodeId | None, refused: bool) -> None:
+        """Note what came of a try; a process whose address belongs to another one now does not exist any more."""
+        for member in self._view.out_of_reach():
+            if address in member.addresses and found != member.node_id:
+                self._tried.setdefault(member.node_id, {})[address] = refused or found is not None
+                self._conclude(member)
+
+    def _conclude(self, member: Member) -> None:
+        tried = self._tried[member.node_id]
+        if tried and tried.keys() >= set(member.addresses):
+            self._carry_out(self._view.unreached(member.node_id, self._clock.now(), refused=all(tried.values())))
 
     async def _tick(self) -> None:
         while True:

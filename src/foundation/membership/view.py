@@ -45,8 +45,10 @@ class _Record:
     member: Member
     facts: Facts
     is_present: bool
+    is_met: bool = True
+    """False for one that is known by another's suspicion alone: it has a vote here, and is no member yet."""
     tried: bool = True
-    """False for a member known by hearsay alone that this node has not tried to reach yet."""
+    """False for one of those that this node has not tried to reach yet."""
     refuses: bool = False
     """The member's host answers, and nothing listens at its addresses."""
     agreed_since: float | None = None
@@ -69,23 +71,28 @@ class View:
         self._records: dict[NodeId, _Record] = {}
         self._gone: dict[NodeId, _Gone] = {}
         self._observers: set[NodeId] = set()
-        self._last_tick: float | None = None
+        self._last_look: float | None = None
         self.incarnation = 1
         """This node's own; raised when others have called it down."""
 
     def members(self) -> list[Member]:
         """Return the other members, whatever their condition, ordered by name."""
-        return sorted((record.member for record in self._records.values()), key=lambda m: (m.name, m.node_id))
+        found = (record.member for record in self._records.values() if record.is_met)
+        return sorted(found, key=lambda m: (m.name, m.node_id))
 
     def member(self, node: NodeId) -> Member | None:
         """Return one member, or None when it is not known or gone."""
         record = self._records.get(node)
-        return record.member if record else None
+        return record.member if record and record.is_met else None
+
+    def out_of_reach(self) -> list[Member]:
+        """Return whom to try to reach: the unreachable members, and who is known by another's suspicion alone."""
+        return [record.member for record in self._records.values() if not record.is_present]
 
     def admits(self, node: NodeId, incarnation: int) -> bool:
-        """Tell whether frames of that incarnation of a node are to be taken."""
+        """Tell whether frames of that incarnation of a node are to be taken; who has left does not come back."""
         gone = self._gone.get(node)
-        return gone is None or incarnation > gone.incarnation
+        return gone is None or (gone.status is MemberStatus.DOWN and incarnation > gone.incarnation)
 
     def is_observer(self, node: NodeId) -> bool:
         """Tell whether a node only looks on: present, and not a member."""
@@ -105,6 +112,7 @@ class View:
 
     def present(self, node: NodeId, facts: Facts, now: float) -> list[MemberEvent]:
         """Take what a node that is present says about itself and others."""
+        self._look_at_clock(now)
         self._refute(facts.gone)
         if facts.observer:
             self._observers.add(node)
@@ -115,18 +123,17 @@ class View:
         events = self._entered(node, facts)
         for suspicion in facts.unreachable:
             self._hear(suspicion)
-        for farewell in facts.gone:
-            events += self._adopt(farewell, now)
         return events + self._judge(now)
 
     def absent(self, node: NodeId, now: float) -> list[MemberEvent]:
         """Take that the link to a node is gone."""
+        self._look_at_clock(now)
         self._observers.discard(node)
         record = self._records.get(node)
         if record is None or not record.is_present:
             return []
         if record.member.status is MemberStatus.LEAVING:
-            return [self._part(node, MemberStatus.LEFT, now)]
+            return [*self._part(node, MemberStatus.LEFT, now), *self._judge(now)]
         record.is_present = False
         record.refuses = False
         record.member = replace(record.member, status=MemberStatus.UNREACHABLE)
@@ -134,6 +141,7 @@ class View:
 
     def unreached(self, node: NodeId, now: float, *, refused: bool) -> list[MemberEvent]:
         """Take that a try to reach an unreachable member failed; ``refused``: all its addresses refuse."""
+        self._look_at_clock(now)
         record = self._records.get(node)
         if record is None or record.is_present:
             return []
@@ -143,33 +151,40 @@ class View:
 
     def tick(self, now: float) -> list[MemberEvent]:
         """Take what time it is."""
-        stood_still = self._last_tick is not None and now - self._last_tick > self._options.stall_s
-        self._last_tick = now
-        if stood_still:
-            for record in self._records.values():
-                record.agreed_since = None
+        self._look_at_clock(now)
         for node, gone in list(self._gone.items()):
             if now - gone.at > self._options.retention_s:
                 del self._gone[node]
         return self._judge(now)
 
+    def _look_at_clock(self, now: float) -> None:
+        """Start the timers again when this node itself stood still; whatever wakes it first, it may not be a tick."""
+        if self._last_look is not None and now - self._last_look > self._options.stall_s:
+            for record in self._records.values():
+                record.agreed_since = None
+        self._last_look = now
+
     def _entered(self, node: NodeId, facts: Facts) -> list[MemberEvent]:
         known = self._records.get(node)
         member = Member.from_facts(node, facts)
         self._records[node] = _Record(member, facts, is_present=True)
-        if known is None or (not known.is_present and facts.incarnation > known.member.incarnation):
-            return [_ENTERED[facts.status](member)]
+        entered = _ENTERED[facts.status](member)
+        if known is None or not known.is_met or facts.incarnation > known.member.incarnation:
+            return [entered]
+        has_moved = known.facts.status is not facts.status
         if not known.is_present:
-            return [MemberReachable(member)]
-        if known.member.status is not facts.status or facts.incarnation > known.member.incarnation:
-            return [_ENTERED[facts.status](member)]
+            back = MemberReachable(replace(member, status=known.facts.status))
+            return [back, entered] if has_moved else [back]
+        if has_moved:
+            return [entered]
         is_news = replace(member, processes=0) != replace(known.member, processes=0)  # a count is no event
         return [MemberUpdated(member)] if is_news else []
 
     def _refute(self, farewells: Iterable[Farewell]) -> None:
         """Come back as a new incarnation when somebody has called this one down."""
         for farewell in farewells:
-            if farewell.node == self._me and farewell.incarnation >= self.incarnation:
+            is_mine = farewell.node == self._me and farewell.status is MemberStatus.DOWN
+            if is_mine and farewell.incarnation >= self.incarnation:
                 self.incarnation = farewell.incarnation + 1
 
     def _hear(self, suspicion: Suspicion) -> None:
@@ -179,38 +194,52 @@ class View:
             return
         facts = Facts(suspicion.name, MemberStatus.UP, suspicion.incarnation, suspicion.addresses)
         member = Member.from_facts(node, facts, status=MemberStatus.UNREACHABLE)
-        self._records[node] = _Record(member, facts, is_present=False, tried=False)
-
-    def _adopt(self, farewell: Farewell, now: float) -> list[MemberEvent]:
-        """Follow a node in reach that has given up a member which this node cannot see either."""
-        record = self._records.get(farewell.node)
-        if record is None or record.is_present or farewell.incarnation < record.member.incarnation:
-            return []
-        return [self._part(farewell.node, farewell.status, now, "everybody who could still be asked gave it up")]
+        has_been_tried = not suspicion.addresses  # there is nothing to try
+        self._records[node] = _Record(member, facts, is_present=False, is_met=False, tried=has_been_tried)
 
     def _judge(self, now: float) -> list[MemberEvent]:
         """Call down whom everybody in reach has given up."""
         events: list[MemberEvent] = []
         for node, record in list(self._records.items()):
-            if record.is_present or not record.tried or not self._all_agree(node):
+            if record.is_present:
                 record.agreed_since = None
-                continue
-            if record.agreed_since is None:
-                record.agreed_since = now
-            waited_s = now - record.agreed_since
-            if record.refuses:
-                events.append(self._part(node, MemberStatus.DOWN, now, "its host answers, its process does not exist"))
-            elif waited_s >= self._options.down_after_s:
-                reason = f"nobody in reach has reached it for {waited_s:.1f} s"
-                events.append(self._part(node, MemberStatus.DOWN, now, reason))
+            elif (farewell := self._adopted(node)) is not None:
+                record.member = replace(record.member, incarnation=farewell.incarnation)
+                events += self._part(node, farewell.status, now, "everybody who could still be asked gave it up")
+            elif not record.tried or not self._all_agree(node):
+                record.agreed_since = None
+            else:
+                if record.agreed_since is None:
+                    record.agreed_since = now
+                events += self._given_up(node, record, now)
         return events
 
+    def _given_up(self, node: NodeId, record: _Record, now: float) -> list[MemberEvent]:
+        waited_s = now - (record.agreed_since or now)
+        if record.refuses:
+            return self._part(node, MemberStatus.DOWN, now, "its host answers, its process does not exist")
+        if waited_s >= self._options.down_after_s:
+            reason = f"nobody in reach has reached it for {waited_s:.1f} s"
+            return self._part(node, MemberStatus.DOWN, now, reason)
+        return []
+
+    def _adopted(self, node: NodeId) -> Farewell | None:
+        """Return what a neighbor said when it gave up this node, unless another neighbor still sees it."""
+        neighbors = [other for other, record in self._records.items() if record.is_present]
+        if not all(self._gives_up(neighbor, node) for neighbor in neighbors):
+            return None
+        said = [farewell for other in neighbors for farewell in self._records[other].facts.gone]
+        least = self._records[node].member.incarnation
+        fitting = [farewell for farewell in said if farewell.node == node and farewell.incarnation >= least]
+        return max(fitting, key=lambda farewell: farewell.incarnation, default=None)
+
     def _all_agree(self, node: NodeId) -> bool:
-        incarnation = self._records[node].member.incarnation
-        return all(
-            any(s.node == node and s.incarnation >= incarnation for s in self._records[voter].facts.unreachable)
-            for voter in self._component(without=node)
-        )
+        return all(self._gives_up(voter, node) for voter in self._component(without=node))
+
+    def _gives_up(self, voter: NodeId, node: NodeId) -> bool:
+        facts, incarnation = self._records[voter].facts, self._records[node].member.incarnation
+        opinions: tuple[Suspicion | Farewell, ...] = (*facts.unreachable, *facts.gone)
+        return any(opinion.node == node and opinion.incarnation >= incarnation for opinion in opinions)
 
     def _component(self, *, without: NodeId) -> set[NodeId]:
         """Return whom this node reaches, directly or through others, this node and ``without`` left out."""
@@ -219,14 +248,13 @@ class View:
         edge = {node for node in others if self._records[node].is_present}
         while edge:
             reached |= edge
-            edge = {node for node in others - reached if any(self._is_seen_by(node, witness) for witness in edge)}
+            edge = {node for node in others - reached if not all(self._gives_up(witness, node) for witness in edge)}
         return reached
 
-    def _is_seen_by(self, node: NodeId, witness: NodeId) -> bool:
-        facts = self._records[witness].facts
-        return all(suspicion.node != node for suspicion in facts.unreachable)
-
-    def _part(self, node: NodeId, status: MemberStatus, now: float, reason: str = "") -> MemberEvent:
-        member = replace(self._records.pop(node).member, status=status)
+    def _part(self, node: NodeId, status: MemberStatus, now: float, reason: str = "") -> list[MemberEvent]:
+        record = self._records.pop(node)
+        member = replace(record.member, status=status)
         self._gone[node] = _Gone(member.incarnation, status, now)
-        return MemberLeft(member) if status is MemberStatus.LEFT else MemberDown(member, reason)
+        if not record.is_met:
+            return []
+        return [MemberLeft(member) if status is MemberStatus.LEFT else MemberDown(member, reason)]
