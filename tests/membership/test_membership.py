@@ -51,6 +51,18 @@ async def test_one_address_is_enough_to_join(nodes: MemberNodes) -> None:
     assert dave.story(anne) == dave.story(bob) == ["up"]
 
 
+async def test_who_opens_the_door_tells_who_else_is_there(memory_nodes: MemberNodes) -> None:
+    """A node that gossip did not link to a third one keeps trying its address, which it learned at the door."""
+    anne, carl = await memory_nodes.cluster("anne", "carl")
+    bob = await memory_nodes.start("bob")
+    NETWORK.cut(bob.id, carl.id)
+    bob.seek(anne.address)
+    await eventually(lambda: anne.id in bob.sees())
+    assert carl.id not in bob.sees()
+    NETWORK.heal()
+    await eventually(lambda: carl.id in bob.sees() and bob.id in carl.sees())
+
+
 async def test_members_describe_themselves(nodes: MemberNodes) -> None:
     """What a node says about itself is what others read, and a change is an event."""
     anne, bob = await nodes.cluster("anne", "bob")

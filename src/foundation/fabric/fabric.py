@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+import random
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,7 +24,7 @@ from foundation.errors import CodecError, FabricLostError, HandshakeError, NotDe
 from foundation.fabric import keys
 from foundation.fabric.batch import pack, unpack
 from foundation.fabric.door import Door, knock
-from foundation.fabric.handshake import Identity
+from foundation.fabric.handshake import Acquaintance, Identity
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.peer import Peer
 from foundation.fabric.presence import PresenceTable
@@ -71,6 +72,7 @@ class Fabric:
         self.incarnation = 1
         self.admits: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
         self.receive: Callable[[NodeId, memoryview], None] = lambda _node, _frames: None
+        self.acquaintances: Callable[[], Sequence[Acquaintance]] = tuple
         self.presence_changed: Callable[[NodeId, bytes | None], None] = lambda _node, _facts: None
         self._version = version
         self._cookie = cookie
@@ -211,7 +213,10 @@ class Fabric:
 
     def _identity(self) -> Identity:
         endpoints = self._session.endpoints if self._session else ()
-        return Identity(self.cluster, self.node_id, self.name, self._version, endpoints)
+        others = self.acquaintances()
+        if len(others) > _MOST_ACQUAINTANCES:
+            others = random.sample(others, _MOST_ACQUAINTANCES)
+        return Identity(self.cluster, self.node_id, self.name, self._version, endpoints, tuple(others))
 
     def _session_lost(self, cause: str) -> None:
         if self._lost is not None and not self._lost.done():
@@ -286,4 +291,5 @@ class Fabric:
             logger.warning("dropped what came over the wire (%d so far): %s", self.counters.dropped, why)
 
 
+_MOST_ACQUAINTANCES = 64
 _NOT_RUNNING = "the fabric is not running"

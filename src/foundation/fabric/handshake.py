@@ -44,6 +44,13 @@ class Refusal(StrEnum):
     MALFORMED = "what it sent is not a handshake"
 
 
+class Acquaintance(msgspec.Struct, frozen=True, array_like=True):
+    """Another node that the one at the door knows, and where its own door is."""
+
+    node: NodeId
+    addresses: tuple[str, ...]
+
+
 class Identity(msgspec.Struct, frozen=True, array_like=True):
     """Who a node is, as it says at a door."""
 
@@ -52,6 +59,7 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
     name: str
     version: str
     endpoints: tuple[str, ...]
+    others: tuple[Acquaintance, ...] = ()
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):

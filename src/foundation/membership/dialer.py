@@ -98,6 +98,8 @@ class Dialer:
             self._give_up_for_now(address, error, refused=isinstance(error, HandshakeError))
         else:
             self._plan.reached(address, identity.node, self._clock.now())
+            for other in identity.others:
+                self._plan.want(other.addresses, other.node, self._clock.now())
             self._tried(address, identity.node, False)  # noqa: FBT003
         finally:
             self._wake.set()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,7 @@ from foundation.core.identity import NodeId
 from foundation.core.tasks import TaskScope
 from foundation.errors import CodecError
 from foundation.fabric import Fabric
+from foundation.fabric.handshake import Acquaintance
 from foundation.membership.dialer import Dialer
 from foundation.membership.events import MemberDown, MemberEvent, MemberLeft, MemberUnreachable
 from foundation.membership.member import Facts, Member, MemberStatus, decode_facts, encode_facts
@@ -58,6 +59,7 @@ class Membership:
             tasks.keep_running(self._tick, "tick")
             stack.callback(self._let_go)
             self._fabric.presence_changed = self._presence_changed
+            self._fabric.acquaintances = self._acquaintances
             for node, data in self._fabric.facts().items():  # who came while nobody listened
                 self._presence_changed(node, data)
             self._stack = stack.pop_all()
@@ -68,8 +70,12 @@ class Membership:
     ) -> None:
         await self._stack.aclose()
 
+    def _acquaintances(self) -> Sequence[Acquaintance]:
+        return [Acquaintance(member.node_id, member.addresses) for member in self._view.members() if member.addresses]
+
     def _let_go(self) -> None:
         self._fabric.presence_changed = lambda _node, _facts: None
+        self._fabric.acquaintances = tuple
 
     @property
     def me(self) -> Member:
