@@ -87,6 +87,10 @@ class Membership:
         mine = [] if self._facts.observer else [self.me]
         return mine + self._view.members()
 
+    def out_of_reach(self) -> list[Member]:
+        """Return the members that this node, or one that it has met, cannot reach; some it may never have met."""
+        return self._view.out_of_reach()
+
     def member(self, node: NodeId) -> Member | None:
         """Return one member, or None when it is not known or gone."""
         return self.me if node == self._fabric.node_id else self._view.member(node)

@@ -168,11 +168,17 @@ class ZenohSession:
 
     async def close(self) -> None:
         """See the port."""
-        await self._tasks.close()
-        self._inbox.close()
-        self._introducers.shutdown(wait=False, cancel_futures=True)
+        try:
+            await self._tasks.close()
+        finally:
+            self._inbox.close()
+            self._introducers.shutdown(wait=False, cancel_futures=True)
+            # Not to be cancelled: the threads of an open session keep the interpreter from ending.
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._close_session))
+
+    def _close_session(self) -> None:
         with suppress(zenoh.ZError):
-            await asyncio.to_thread(self._session.close)
+            self._session.close()  # type: ignore[no-untyped-call]
 
     def _keep(self, declared: Any) -> Undo:  # noqa: ANN401 - subscribers and tokens share no type
         self._declared.add(declared)
