@@ -35,7 +35,7 @@ async def test_signal_makes_a_node_leave(number: signal.Signals) -> None:
         await one.line("other is up")
         await other.line("one is up")
         other.send(number)
-        await one.line("other is left")
+        await one.line("other has left")
         assert await other.end() == 0
         assert "Traceback" not in other.output
 

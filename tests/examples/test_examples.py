@@ -33,7 +33,7 @@ async def test_words_are_counted_with_a_helper() -> None:
             async with await cli.python(program, "text.txt", node="one") as one:
                 assert await one.end() == 0
                 counts = sorted(one.output.splitlines())
-            await helper.line("one is left")
+            await helper.line("one has left")
     assert counts == ["('be', 40000)", "('not', 20000)", "('or', 20000)", "('to', 40000)"]
 
 
