@@ -2,9 +2,9 @@
 
 Above the thin session port this adds who is present with which facts, sessions with other nodes, and topics.
 
-*Consistency.* Frames to one node arrive in order per channel, each once, across cuts and changes of path, for as long as
-both nodes remember their session. Presence is this node's own view: a node is present here as long as a Zenoh link to
-it lives.
+*Consistency.* Frames to one node arrive in order per channel, each once, across cuts and changes of path, for as long
+as both nodes remember their session. Presence is this node's own view: a node is present here as long as a Zenoh link
+to it lives.
 """
 
 from __future__ import annotations

@@ -269,4 +269,6 @@ def _explained(error: BaseException, host: str, port: int, timeout_s: float) -> 
         return UnreachableError(f"cannot reach {host}:{port}: {cause}", connection_refused=refused)
     if isinstance(error, UnreachableError):
         return UnreachableError(f"{host}:{port} {error}")
+    if type(error) is HandshakeError:
+        return HandshakeError(f"{host}:{port}: {error}")
     return error

@@ -21,7 +21,9 @@ class Path(Protocol):
 
     way: Way
     is_ready: bool
-    """Whether the other side has told, on this path, what it has seen."""
+    """Whether the other side has told, on this path, what it has seen, and nothing has been missed since."""
+    has_begun: bool
+    """Whether it has told so before."""
 
     @property
     def is_writable(self) -> bool:
@@ -45,7 +47,7 @@ class DirectPath:
     def __init__(self, link: Link, *, dialed_here: bool) -> None:
         self.link = link
         self.dialed_here = dialed_here
-        self.is_ready = False
+        self.is_ready = self.has_begun = False
         self.write = link.write
         self.close = link.abort
 
@@ -62,7 +64,7 @@ class RoutedPath:
     is_writable = True
 
     def __init__(self, put: Callable[[bytes], None]) -> None:
-        self.is_ready = False
+        self.is_ready = self.has_begun = False
         self._put = put
 
     def write(self, packets: Sequence[bytes]) -> None:

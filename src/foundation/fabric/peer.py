@@ -275,7 +275,7 @@ class Peer:
         if resume.known not in (0, self._session_id):
             self._introduce(path)  # it knows a session of this node that is no more, and will learn of this one
             return
-        path.is_ready = True
+        path.is_ready = path.has_begun = True
         if resume.answer_wanted or (is_news and resume.known == 0):
             self._introduce(path, answer_wanted=False)
         self._choose()
@@ -290,6 +290,8 @@ class Peer:
                 return
 
     def _take(self, path: Path, data: Data) -> None:
+        if not path.is_ready and path.has_begun:
+            return  # sent before the other side heard that something is missing; it comes again
         if not path.is_ready:
             message = "data before the beginning of the path"
             raise CodecError(message)

@@ -158,7 +158,7 @@ class Peers:
         except CodecError as error:
             self.drop(str(error))
         else:
-            if not splitter.is_empty:
+            if not payload or not splitter.is_empty:
                 self.drop("a packet that ends too early")
 
     def admitted(self, node: NodeId, incarnation: int) -> bool:
@@ -169,7 +169,10 @@ class Peers:
         """See the port."""
         self.counters.packets_received += 1
         self.counters.frames_received += int.from_bytes(frames[1:5], "big")
-        self.receive(node, frames)
+        try:
+            self.receive(node, frames)
+        except Exception:
+            logger.exception("what came from node %s could not be handled", node[:8])
 
     def acknowledge_later(self, peer: Peer) -> None:
         """See the port. One timer serves all peers."""
