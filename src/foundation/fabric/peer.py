@@ -37,7 +37,7 @@ class Owner(Protocol):
         """Hand on a MessagePack array of frames."""
         ...
 
-    def session_ended(self, node: NodeId) -> None:
+    def session_ended(self, node: NodeId, /) -> None:
         """Tell that the other side has forgotten the session: what was under way is lost."""
         ...
 
