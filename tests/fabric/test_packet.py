@@ -30,7 +30,9 @@ from foundation.fabric.packet import (
 
 numbers = st.integers(0, 2**64 - 1)
 channels = st.integers(0, 255)
-frames = st.lists(st.one_of(st.integers(-(2**63), 2**64 - 1), st.text(), st.binary()).map(msgspec.msgpack.encode), max_size=5)
+frames = st.lists(
+    st.one_of(st.integers(-(2**63), 2**64 - 1), st.text(), st.binary()).map(msgspec.msgpack.encode), max_size=5
+)
 
 
 def packets_in(*chunks: bytes) -> list[bytes]:
