@@ -37,7 +37,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
         options=config.fabric,
     )
     membership = Membership(fabric, _facts(config), config.membership)
-    host = Host(fabric, options=config.processes)
+    host = Host(fabric.peers, options=config.processes)
     resolver = AskEveryone(host, lambda: [m.node_id for m in membership.members() if m.status is MemberStatus.UP])
     host.use_resolver(resolver)
     fabric.peers.receive = host.receive

@@ -80,19 +80,21 @@ class Peers:
 
     def send(self, node: NodeId, frame: bytes, channel: Channel = Channel.EVENTS) -> None:
         """Queue one frame; see :meth:`foundation.fabric.Fabric.send`."""
-        if node == self.node_id:
-            self._loopback.append(frame)
-        elif (peer := self._peers.get(node)) is None:
-            message = f"node {node[:8]} is not in the cluster"
-            raise NotDelivered(message)
-        else:
-            peer.enqueue(channel, frame)
-            self.counters.frames_sent += 1
+        peer = self._peers.get(node)
+        if peer is not None:
+            if peer.enqueue(channel, frame):
+                self._flush_one(peer)
             if not peer.has_link:
                 self._want_link(peer)
-        if not self._to_flush:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._to_flush.add(node)
+        elif node == self.node_id:
+            self._loopback.append(frame)
+        else:
+            message = f"node {node[:8]} is not in the cluster"
+            raise NotDelivered(message)
+        if node not in self._to_flush:
+            if not self._to_flush:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._to_flush.add(node)
 
     def room(self, node: NodeId) -> bool:
         """Tell whether little enough waits for a node that a sender may add to it."""
@@ -207,6 +209,10 @@ class Peers:
         except FabricLostError as error:
             self.lost(str(error))
 
+    def _flush_one(self, peer: Peer) -> None:
+        with self._noticing_loss():
+            peer.flush()
+
     def _flush(self) -> None:
         nodes, self._to_flush = self._to_flush, set()
         with self._noticing_loss():
@@ -215,6 +221,7 @@ class Peers:
                     frames, self._loopback = self._loopback, []
                     self.receive(node, wrap_all(frames))
                 elif peer := self._peers.get(node):
+                    self.counters.frames_sent += peer.take_count()
                     peer.flush()
 
     def _acknowledge(self) -> None:

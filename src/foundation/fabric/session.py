@@ -65,6 +65,7 @@ class Session:
         self._most_frame = most_frame_bytes
         self._outgoing = {channel: _Outgoing() for channel in CHANNELS}
         self._incoming = {channel: _Incoming() for channel in CHANNELS}
+        self._queues = [self._outgoing[channel].queue for channel in CHANNELS]
         self.waiting_bytes = 0
         """Bytes of frames that no packet holds yet."""
         self.ack_due = False
@@ -90,7 +91,7 @@ class Session:
 
     def enqueue(self, channel: Channel, frame: bytes) -> None:
         """Let a frame wait for its turn."""
-        self._outgoing[channel].queue.append(frame)
+        self._queues[channel].append(frame)
         self.waiting_bytes += len(frame)
 
     def next_packets(self, most_bytes: int) -> list[bytes]:
