@@ -45,6 +45,12 @@ class Program:
         message = f"{self.name} printed no line with {containing!r} in {timeout_s} s; it printed:\n{self.output}"
         raise AssertionError(message)
 
+    async def type(self, line: str) -> None:
+        """Write a line to the program's standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.process.stdin.drain()
+
     @property
     def output(self) -> str:
         """Everything printed so far."""
@@ -112,7 +118,7 @@ class Playground:
             "-c",
             code,
             env=self.environment | environment,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

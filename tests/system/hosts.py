@@ -38,34 +38,35 @@ class Hosts:
     def cut(self, one: int, other: int) -> None:
         """Let packets between two hosts vanish, both ways."""
         for here, there in ((one, other), (other, one)):
-            self._inside(here, "ip", "route", "add", "blackhole", f"{self.address(there)}/32")
+            self.run(here, "ip", "route", "add", "blackhole", f"{self.address(there)}/32")
 
     def heal(self, one: int, other: int) -> None:
         """Undo :meth:`cut`."""
         for here, there in ((one, other), (other, one)):
-            self._inside(here, "ip", "route", "del", "blackhole", f"{self.address(there)}/32")
+            self.run(here, "ip", "route", "del", "blackhole", f"{self.address(there)}/32")
 
     def make(self) -> None:
         bridge = self.namespace(0)
         _run("ip", "netns", "add", bridge)
-        self._inside(0, "ip", "link", "add", "name", "bridge0", "type", "bridge")
-        self._inside(0, "ip", "link", "set", "bridge0", "up")
+        self.run(0, "ip", "link", "add", "name", "bridge0", "type", "bridge")
+        self.run(0, "ip", "link", "set", "bridge0", "up")
         for host in range(1, self.count + 1):
             space = self.namespace(host)
             _run("ip", "netns", "add", space)
             _run(
                 "ip", "link", "add", "name", "eth0", "netns", space, "type", "veth", "peer", f"p{host}", "netns", bridge
             )
-            self._inside(0, "ip", "link", "set", f"p{host}", "master", "bridge0", "up")
-            self._inside(host, "ip", "address", "add", f"{self.address(host)}/24", "dev", "eth0")
+            self.run(0, "ip", "link", "set", f"p{host}", "master", "bridge0", "up")
+            self.run(host, "ip", "address", "add", f"{self.address(host)}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
-                self._inside(host, "ip", "link", "set", device, "up")
+                self.run(host, "ip", "link", "set", device, "up")
 
     def remove(self) -> None:
         for host in range(self.count + 1):
             subprocess.run(["ip", "netns", "delete", self.namespace(host)], capture_output=True, check=False)
 
-    def _inside(self, host: int, *command: str) -> None:
+    def run(self, host: int, *command: str) -> None:
+        """Run a command on a host."""
         _run("ip", "netns", "exec", self.namespace(host), *command)
 
 

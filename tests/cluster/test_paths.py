@@ -1,0 +1,124 @@
+"""Frames keep their promises while the paths under them come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import foundation
+from foundation.fabric import FabricOptions
+from foundation.fabric.peer import Peer
+from foundation.fabric.transports.memory import NETWORK
+from tests.cluster.conftest import StartNodes
+from tests.waiting import eventually
+
+ROUNDS = 200
+
+
+class Ledger(foundation.Process):
+    """Writes down what arrives, in the order of arrival."""
+
+    def __init__(self) -> None:
+        self.entries: list[int] = []
+
+    async def write(self, entry: int) -> None:
+        self.entries.append(entry)
+
+    async def read(self) -> list[int]:
+        return self.entries
+
+    async def count(self, up_to: int) -> AsyncIterator[int]:
+        for number in range(up_to):
+            yield number
+
+
+def peer_of(node: foundation.Cluster, other: foundation.Cluster) -> Peer:
+    parts: Any = node._running
+    peer: Peer = parts.fabric.peers._peers[other.node.node_id]
+    return peer
+
+
+def cut_direct(node: foundation.Cluster, other: foundation.Cluster) -> None:
+    """Break the TCP connection, as a router in between would."""
+    direct: Any = peer_of(node, other)._direct
+    if direct is not None:
+        direct.link.abort()
+
+
+async def test_200_cuts_and_changes_of_path_lose_and_double_nothing(start_nodes: StartNodes, transport: str) -> None:
+    """After each of 200 cuts, of the link, of the routes or of both, calls, casts and streams work, all in order."""
+    here, there = await start_nodes("here", "there", fabric=FabricOptions(stall_s=0.1))
+    ledger = await here.start_process(Ledger, node=there.node)
+    chance = random.Random(4)
+    written = 0
+    ways: list[str] = []
+    for _ in range(ROUNDS):
+        if chance.random() < 0.5:
+            await eventually(lambda: peer_of(here, there).way == peer_of(there, here).way == "direct")
+        for _ in range(chance.randrange(5)):
+            await foundation.cast(ledger.write, written)
+            written += 1
+        if chance.random() < 0.6:
+            cut_direct(*chance.sample([here, there], 2))
+        ways.append(str(peer_of(here, there).way))
+        if transport == "memory" and chance.random() < 0.4:  # the routes of the real engine are cut in tests/system
+            NETWORK.cut(here.node.node_id, there.node.node_id)
+            await foundation.cast(ledger.write, written)
+            written += 1
+            NETWORK.heal()
+        await foundation.cast(ledger.write, written)
+        written += 1
+        assert await ledger.read() == list(range(written))
+        assert [number async for number in ledger.count(3)] == [0, 1, 2]
+    assert peer_of(here, there)._session.waiting_bytes == 0
+    assert {"direct", "routed"} <= set(ways)
+
+
+async def test_a_link_is_used_as_soon_as_there_is_one(start_nodes: StartNodes) -> None:
+    """The first frames may take the routes; then both sides use one and the same direct link."""
+    here, there = await start_nodes("here", "there")
+    ledger = await here.start_process(Ledger, node=there.node)
+    await ledger.write(1)
+    await eventually(lambda: peer_of(here, there).way == peer_of(there, here).way == "direct")
+
+
+async def test_both_dial_at_once_and_one_link_is_left(start_nodes: StartNodes) -> None:
+    """When both sides send to each other at the same instant they end with one link, the same for both."""
+    here, there = await start_nodes("here", "there")
+    await here.processes(there.node)  # the routes are open
+    cut_direct(here, there)
+    await eventually(lambda: not peer_of(here, there).has_link and not peer_of(there, here).has_link)
+    peer_of(here, there).dial_after = peer_of(there, here).dial_after = 0.0
+    await asyncio.gather(here.processes(there.node), there.processes(here.node))
+    await eventually(lambda: peer_of(here, there).way == peer_of(there, here).way == "direct")
+    await eventually(lambda: _dialed(here, there) + _dialed(there, here) == 1)
+
+
+def _dialed(node: foundation.Cluster, other: foundation.Cluster) -> int:
+    direct: Any = peer_of(node, other)._direct
+    return int(direct is not None and direct.dialed_here)
+
+
+async def test_without_direct_links_everything_takes_the_routes(start_nodes: StartNodes) -> None:
+    """A node that may not have direct links takes part all the same."""
+    here, there = await start_nodes("here", "there", fabric=FabricOptions(direct_links=False))
+    ledger = await here.start_process(Ledger, node=there.node)
+    for entry in range(100):
+        await foundation.cast(ledger.write, entry)
+    assert await ledger.read() == list(range(100))
+    assert peer_of(here, there).way == peer_of(there, here).way == "routed"
+
+
+async def test_a_large_argument_travels_in_pieces(start_nodes: StartNodes) -> None:
+    """An argument of 100 MB arrives whole, on either path."""
+
+    class Scale(foundation.Process):
+        async def weigh(self, load: bytes) -> tuple[int, bytes]:
+            return len(load), load[-8:]
+
+    here, there = await start_nodes("here", "there")
+    scale = foundation.options(await here.start_process(Scale, node=there.node), timeout_s=20)
+    load = bytes(100_000_000 - 8) + b"the end."
+    assert await scale.weigh(load) == (100_000_000, b"the end.")
