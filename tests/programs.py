@@ -45,7 +45,7 @@ class Program:
         message = f"{self.name} printed no line with {containing!r} in {timeout_s} s; it printed:\n{self.output}"
         raise AssertionError(message)
 
-    async def type(self, line: str) -> None:
+    async def enter(self, line: str) -> None:
         """Write a line to the program's standard input."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{line}\n".encode())

@@ -134,7 +134,7 @@ async def test_a_stopped_peer_costs_the_others_nothing(way: str) -> None:
         driver, stopped, _ = await three(stack, ground, program, WAY=way)
         await told(driver, "Stop")
         stopped.send(signal.SIGSTOP)
-        await driver.type("go")
+        await driver.enter("go")
         undisturbed = await told(driver, "Undisturbed")
         stopped.send(signal.SIGCONT)
         done = await told(driver, "Done")
@@ -173,5 +173,5 @@ async def test_a_node_behind_a_firewall_takes_part() -> None:
                 rules = "add table inet t; add chain inet t in { type filter hook input priority 0; };"
                 rules += " add rule inet t in tcp dport 7400 drop; add rule inet t in tcp sport 7400 drop"
                 network.run(host, "nft", rules)
-            await programs[0].type("go")
+            await programs[0].enter("go")
             assert await told(programs[0], "Done") == {"event": "Done", "way": "routed", "right": True}
