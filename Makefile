@@ -20,6 +20,17 @@ demo: .runtime ## See a cluster form, fail over and heal on this machine
 test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: bench
+bench: bench-calls ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
+
+.PHONY: bench-calls
+bench-calls: .dev bench-peers ## Measure calls between two nodes, beside Erlang, xoscar, Ray, raw Zenoh and raw TCP
+	@$(BIN)/python -m benchmarks.calls
+
+.PHONY: bench-peers
+bench-peers: ## Set up the environment of the Python peers
+	@tools/setup-venv peers
+
 .PHONY: check
 check: .dev ## Check format, style, types, layers, dead code and the rules of the house
 	$(BIN)/ruff format --check --quiet .
