@@ -29,6 +29,7 @@
     │   │   └── NoSuchProcessError    the process does not exist, or no longer (also a ProcessError)
     │   ├── CallTimeout               no answer in time; the outcome is unknown (also a TimeoutError)
     │   ├── NodeDown                  the node went down; the outcome is unknown
+    │   ├── DeadlockError             somewhere down the line a call would have waited for itself, and was refused
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
     └── NoEligibleNodeError           no member can run that process
 """
@@ -149,6 +150,10 @@ class Overloaded(NotDelivered):
 
 class NoSuchProcessError(ProcessError, NotDelivered):
     """The process does not exist, or no longer."""
+
+
+class DeadlockError(CallError):
+    """A call leads back to a process that waits for it, so it was refused; the message names the chain."""
 
 
 class CallTimeout(CallError, TimeoutError):  # noqa: N818

@@ -20,6 +20,9 @@ class Network:
     def __init__(self) -> None:
         self.hosts: dict[NodeId, Host] = {}
         self.members: set[NodeId] = set()
+        self.crowded: set[NodeId] = set()
+        """Nodes to which there is no room."""
+        self.eased = asyncio.Event()
         self.passes: Watch = lambda _source, _target, _frame: True
         """Called for each frame; False loses it."""
 
@@ -52,6 +55,13 @@ class MemoryWire:
         if not frames:
             asyncio.get_running_loop().call_soon(self._deliver, node)
         frames.append(frame)
+
+    def room(self, node: NodeId) -> bool:
+        return node not in self._network.crowded
+
+    async def wait_for_room(self, node: NodeId) -> None:
+        while node in self._network.crowded:
+            await self._network.eased.wait()
 
     def _deliver(self, node: NodeId) -> None:
         frames = self._waiting.pop(node)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
+from typing import Any
+from weakref import ReferenceType
 
 import msgspec
 
@@ -12,6 +15,18 @@ class CallContext(msgspec.Struct, frozen=True):
 
     deadline: float | None = None
     """When the caller stops waiting, on the clock of this node; None is never."""
+
+    chain: tuple[Any, ...] = ()
+    """The processes that wait for this handler, the one that runs it last."""
+
+    task: ReferenceType[asyncio.Task[Any]] | None = None
+    """The handler's own task: only what is awaited there makes those in the chain wait."""
+
+    def awaited_chain(self) -> tuple[Any, ...]:
+        """Return the chain, if this runs in the handler's own task."""
+        if not self.chain or self.task is None or self.task() is not asyncio.current_task():
+            return ()
+        return self.chain
 
     def timeout_s(self, own_s: float | None, now: float) -> float | None:
         """Return how long a nested call may take: the smaller of its own limit and of what is left, or None."""

@@ -187,6 +187,8 @@ class Peer:
         link.writable = self.flush
         link.closed = lambda: self._lose(path)
         if old is not None:
+            if self._active is old:
+                self._active = None
             old.close()
         self._introduce(path)
 
@@ -275,7 +277,7 @@ class Peer:
             self.has_link = False
         else:
             self._routed = None
-        if path is self._active:
+        if path is self._active or self._active is None:
             self._active = None
             if self._routed is not None:
                 self._routed.is_ready = False

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Raw
 
 from foundation.core.codec import Codec
-from foundation.errors import CallError, CodecError, FoundationError, RemoteError
+from foundation.errors import CallError, CodecError, DeadlockError, FoundationError, RemoteError
 from foundation.processes.catalog import main_name
 from foundation.processes.messages import NOTHING, Fault
 
@@ -45,7 +45,8 @@ def rebuild(fault: Fault) -> Exception:
     """Make the error that the caller gets.
 
     An error of the handler has the handler's type where that type is imported here already, and a RemoteError as its
-    cause. A CallError stays a RemoteError: "not delivered" said by the handler is about a call of its own.
+    cause. A CallError stays a RemoteError: "not delivered" said by the handler is about a call of its own. But a
+    DeadlockError is about the whole chain, whoever of it is told.
     """
     cls = _imported(fault.error_type)
     if not fault.by_handler:
@@ -54,7 +55,7 @@ def rebuild(fault: Fault) -> Exception:
     name = fault.error_type.rpartition(":")[2]
     text = ": ".join(part for part in (name, fault.text) if part)
     remote = RemoteError(text, error_type=fault.error_type, remote_traceback=fault.traceback)
-    if cls is None or issubclass(cls, (CallError, *_CONTROL_FLOW)):
+    if cls is None or (issubclass(cls, (CallError, *_CONTROL_FLOW)) and cls is not DeadlockError):
         return remote
     error = _bare(cls, fault)
     if error is None:

@@ -75,7 +75,7 @@ class Host:
         self._wire = wire
         self._clock = clock or SystemClock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
-        self.calls = Calls(wire, self.codec, self._clock)
+        self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit)
         self._requests = Requests(wire, self.codec)
         self._running: dict[int, Running] = {}
         self._names: dict[str, ProcessId] = {}
@@ -234,6 +234,8 @@ class Host:
 
     async def post(self, target: ProcessId, frame: Cast | Message) -> None:
         """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
+        if not self._wire.room(target.node):
+            await self._wire.wait_for_room(target.node)
         self._wire.send(target.node, self.codec.encode(frame))
         self._posted += 1
         if self._posted % self.options.turn_messages == 0:

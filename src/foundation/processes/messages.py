@@ -6,10 +6,21 @@ a frame came from is told by the wire, never by the frame itself.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Raw, Struct
+
+from foundation.core.identity import ProcessId
 
 Keywords = dict[str, Raw] | None
 NOTHING = Raw(b"\xc0")
+
+
+class Hop(NamedTuple):
+    """One process of a chain of calls, and what to call it."""
+
+    process_id: ProcessId
+    label: str
 
 
 class Call(Struct, array_like=True, tag=1, gc=False):
@@ -22,6 +33,9 @@ class Call(Struct, array_like=True, tag=1, gc=False):
     """What is left of the caller's patience: a duration, because clocks differ."""
     arguments: Raw
     keywords: Keywords = None
+    chain: tuple[Hop, ...] = ()
+    """The processes that wait for the caller, each in its own handler, the caller last; a call back to one of them
+    could never be answered."""
 
 
 class Cast(Struct, array_like=True, tag=2, gc=False):
@@ -71,6 +85,9 @@ class Cancel(Struct, array_like=True, tag=6, gc=False):
 class Open(Call, tag=7, gc=False):
     """Start a stream; answered by items and then an end or a fault."""
 
+    credit: int = 0
+    """How many items the reader takes before it grants more; 0 for any number."""
+
 
 class Item(Struct, array_like=True, tag=8, gc=False):
     """The next item of a stream."""
@@ -85,4 +102,11 @@ class End(Struct, array_like=True, tag=9, gc=False):
     call: int
 
 
-Frame = Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End
+class More(Struct, array_like=True, tag=10, gc=False):
+    """The reader of a stream takes so many more items."""
+
+    call: int
+    items: int
+
+
+Frame = More | Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End

@@ -18,6 +18,9 @@ class ProcessOptions:
     aside_capacity: int = 1_000
     """Streams and concurrent calls that one process runs at once; less bounds memory, more serves more readers."""
 
+    stream_credit: int = 256
+    """Items of one stream that may wait at its reader; more hides longer ways, less bounds memory."""
+
     stop_timeout_s: float = 5.0
     """Seconds that a process has to finish its message and to run `stopping`; then it is cancelled."""
 

@@ -22,6 +22,18 @@ class Wire(Protocol):
         """
         ...
 
+    def room(self, node: NodeId) -> bool:
+        """Tell whether little enough waits for a node that a sender may add to it without :meth:`wait_for_room`."""
+        ...
+
+    async def wait_for_room(self, node: NodeId) -> None:
+        """Wait until there is room.
+
+        Raises :class:`~foundation.errors.NotDelivered` when the node goes meanwhile, and
+        :class:`~foundation.errors.Overloaded` when too many wait already.
+        """
+        ...
+
 
 class Resolver(Protocol):
     """Knows which process has a name."""

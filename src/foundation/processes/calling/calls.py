@@ -17,10 +17,10 @@ from foundation.core.clock import Clock
 from foundation.core.codec import Codec
 from foundation.core.context import call_context
 from foundation.core.identity import NodeId, ProcessId
-from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningError
+from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningError, Overloaded
 from foundation.processes.calling.deadlines import Deadlines
 from foundation.processes.faults import rebuild
-from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, Open, Reply
+from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, More, Open, Reply
 from foundation.processes.ports import Wire
 
 _FEW = 16
@@ -41,7 +41,7 @@ class Pending(Struct, eq=False):
 class Inbox:
     """What has arrived of one stream: items, and at last how it ended."""
 
-    __slots__ = ("arrived", "node", "number", "outcome", "wake")
+    __slots__ = ("arrived", "node", "number", "outcome", "taken", "wake")
 
     def __init__(self, number: int, node: NodeId) -> None:
         self.number = number
@@ -49,6 +49,8 @@ class Inbox:
         self.arrived: deque[Raw] = deque()
         self.outcome: Fault | Exception | None = None
         self.wake: asyncio.Future[None] | None = None
+        self.taken = 0
+        """Items the reader took since it granted more."""
 
     def ring(self) -> None:
         """Wake the reader."""
@@ -59,7 +61,9 @@ class Inbox:
 class Calls:
     """Send calls, and match the answers with those who wait."""
 
-    def __init__(self, wire: Wire, codec: Codec, clock: Clock) -> None:
+    def __init__(self, wire: Wire, codec: Codec, clock: Clock, stream_credit: int = 256) -> None:
+        self.room = wire.room
+        self._stream_credit = stream_credit
         self._wire = wire
         self._encode = codec.encode
         self._clock = clock
@@ -90,7 +94,8 @@ class Calls:
             deadline = now + left_s
             remaining_ms = int(left_s * 1000) + 1
         self._last = number = self._last + 1
-        frame = Call(number, target.serial, method, remaining_ms, Raw(arguments), keywords)
+        chain = context.awaited_chain() if context.chain else ()
+        frame = Call(number, target.serial, method, remaining_ms, Raw(arguments), keywords, chain)
         self._wire.send(target.node, self._encode(frame))
         bucket = None if deadline is None else self._deadlines.add(number, deadline)
         answer = asyncio.get_running_loop().create_future()
@@ -106,10 +111,27 @@ class Calls:
         """Ask for a stream; its reader calls :meth:`leave_stream` when it reads no further."""
         self._check_open()
         self._last = number = self._last + 1
-        frame = Open(number, target.serial, method, None, Raw(arguments), keywords)
+        frame = Open(number, target.serial, method, None, Raw(arguments), keywords, credit=self._stream_credit)
         self._wire.send(target.node, self._encode(frame))
         self._streams[number] = inbox = Inbox(number, target.node)
         return inbox
+
+    async def wait_for_room(self, node: NodeId, timeout_s: float | None) -> None:
+        """Wait until a call to a node does not add to a queue; :class:`Overloaded` when that takes too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wire.wait_for_room(node)
+        except TimeoutError:
+            message = f"there was no room for a call to node {node[:8]} within {timeout_s} s"
+            raise Overloaded(message) from None
+
+    def taken(self, inbox: Inbox) -> None:
+        """Note that the reader took an item, and grant more when half of what was granted is used."""
+        inbox.taken += 1
+        if inbox.taken * 2 >= self._stream_credit and inbox.number in self._streams:
+            with suppress(NotDelivered):
+                self._wire.send(inbox.node, self._encode(More(inbox.number, inbox.taken)))
+            inbox.taken = 0
 
     def leave_stream(self, inbox: Inbox) -> None:
         """Read no further, and tell the other side if it may still send."""

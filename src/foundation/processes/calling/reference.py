@@ -165,6 +165,8 @@ async def _call(
     timeout_s: float | None,
 ) -> Any:  # noqa: ANN401
     calls = dialer.calls
+    if not calls.room(target.node):
+        await calls.wait_for_room(target.node, timeout_s)
     pending = calls.begin(target, method.name, arguments, keywords, timeout_s)
     try:
         outcome = await pending.answer

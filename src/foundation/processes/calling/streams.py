@@ -83,7 +83,9 @@ class RemoteStream:
             if inbox.outcome is not None:
                 raise error_of(inbox.outcome)
             await self._arrival(inbox)
-        return inbox.arrived.popleft()
+        item = inbox.arrived.popleft()
+        self._dialer.calls.taken(inbox)
+        return item
 
     async def _arrival(self, inbox: Inbox) -> None:
         if inbox.wake is not None:

@@ -6,29 +6,36 @@ import asyncio
 import logging
 from contextlib import aclosing
 from typing import Any
+from weakref import ReferenceType
 
 from foundation.core.clock import Clock
-from foundation.core.context import NO_CONTEXT, CallContext, call_context
+from foundation.core.context import CallContext, call_context
 from foundation.errors import ArgumentError, FoundationError, NotDelivered
 from foundation.processes.interface.binding import Binding
+from foundation.processes.messages import Hop
 from foundation.processes.process import Process
 from foundation.processes.serving.requests import Request, Requests
 
 logger = logging.getLogger(__name__)
 
 
+_LONGEST_CHAIN = 64
+
+
 class Handler:
     """Run requests on one instance; nothing that a method raises gets past it, save the end of its own task."""
 
     def __init__(
-        self, instance: Process, binding: Binding, requests: Requests, label: str, clock: Clock, turn: int
+        self, instance: Process, binding: Binding, requests: Requests, hop: Hop, clock: Clock, turn: int
     ) -> None:
         self._instance = instance
         self._binding = binding
         self._requests = requests
-        self._label = label
+        self._hop = hop
+        self._label = hop.label
         self._clock = clock
         self._turn = turn
+        self._task: ReferenceType[asyncio.Task[Any]] | None = None
 
     async def perform(self, request: Request) -> None:
         """Run a method, or `handle_message`, and answer."""
@@ -52,6 +59,8 @@ class Handler:
         try:
             async with aclosing(work) as items:
                 async for item in items:
+                    if request.credit is not None:
+                        await request.credit.take()
                     self._requests.item(request, item)
                     sent += 1
                     if sent % self._turn == 0:
@@ -63,15 +72,14 @@ class Handler:
 
     def _begin(self, request: Request) -> Any:  # noqa: ANN401 - a coroutine or an async generator
         """Decode the arguments and call the method; None when that is refused."""
-        deadline = request.deadline
-        if deadline is None:
-            call_context.set(NO_CONTEXT)
-        elif self._clock.now() > deadline:
+        deadline, method = request.deadline, request.method
+        if deadline is not None and self._clock.now() > deadline:
             late = f"{self._label} came to {self._what(request)} after its deadline"
             return self._refuse(request, NotDelivered(late))
-        else:
-            call_context.set(CallContext(deadline))
-        method = request.method
+        chain = request.chain
+        if method is None or not method.aside:  # a handler aside keeps nobody from the mailbox
+            chain = (*chain, self._hop) if len(chain) < _LONGEST_CHAIN else ()
+        call_context.set(CallContext(deadline, chain, self._own_task()))
         try:
             if method is None:
                 return self._instance.handle_message(self._binding.plain.decode(request.kind, request.body))
@@ -79,6 +87,16 @@ class Handler:
             return method.function(self._instance, *args, **kwargs)
         except (FoundationError, TypeError) as error:
             return self._refuse(request, ArgumentError(f"{self._what(request)}: {error}"))
+
+    def _own_task(self) -> ReferenceType[asyncio.Task[Any]] | None:
+        """Return the task that runs this handler: mostly the process's own, of which one reference is kept."""
+        task = asyncio.current_task()
+        if task is None or (self._task is not None and self._task() is task):
+            return self._task
+        made = ReferenceType(task)
+        if self._task is None:
+            self._task = made
+        return made
 
     def _refuse(self, request: Request, error: FoundationError) -> None:
         if request.number:

@@ -11,10 +11,12 @@ from msgspec import Raw
 
 from foundation.core.clock import Clock
 from foundation.core.identity import NodeId
-from foundation.errors import FoundationError, NoSuchProcessError, NotDelivered
+from foundation.errors import DeadlockError, FoundationError, NoSuchProcessError, NotDelivered
 from foundation.processes.calling.calls import Calls
-from foundation.processes.messages import Call, Cancel, Cast, End, Fault, Frame, Item, Message, Open, Reply
+from foundation.processes.interface.binding import BoundMethod
+from foundation.processes.messages import Call, Cancel, Cast, End, Fault, Frame, Item, Message, More, Open, Reply
 from foundation.processes.options import ProcessOptions
+from foundation.processes.serving.credit import Credit
 from foundation.processes.serving.requests import Request, Requests
 from foundation.processes.serving.running import Running
 
@@ -51,6 +53,7 @@ class Reception:
             Cast: self._on_cast,
             Message: self._on_message,
             Cancel: self._on_cancel,
+            More: self._on_more,
             Reply: calls.on_reply,
             Fault: calls.on_fault,
             Item: calls.on_item,
@@ -114,16 +117,27 @@ class Reception:
             kind = "stream" if type(frame) is Open else "method"
             text = f"{running.binding.cls.__name__} has no {kind} {frame.method!r} on the node of {running.label}"
             return self._requests.refuse_unknown(source, frame.call, NotDelivered(text))
-        deadline = None
-        if frame.remaining_ms is not None:
-            deadline = self._clock.now() + min(frame.remaining_ms, _LONGEST_MS) / 1000
-        request = Request(source, frame.call, method, frame.arguments, frame.keywords, "", deadline)
+        if frame.chain and not method.aside and (circle := _circle(frame, running)):
+            return self._requests.refuse_unknown(source, frame.call, DeadlockError(circle))
+        request = self._request(source, frame, method)
         if frame.call <= 0 or not self._requests.add(request):
             return self._garbage(source, ValueError(f"the number {frame.call} is in use"))
         refused = running.accept(request)
         if refused is not None:
             self._requests.refuse(request, refused)
         return None
+
+    def _request(self, source: NodeId, frame: Call, method: BoundMethod) -> Request:
+        deadline = None
+        if frame.remaining_ms is not None:
+            deadline = self._clock.now() + min(frame.remaining_ms, _LONGEST_MS) / 1000
+        request = Request(source, frame.call, method, frame.arguments, frame.keywords, "", deadline, frame.chain)
+        if type(frame) is Open and frame.credit > 0:
+            request.credit = Credit(frame.credit)
+        return request
+
+    def _on_more(self, source: NodeId, frame: More) -> None:
+        self._requests.grant(source, frame.call, frame.items)
 
     def _on_cast(self, source: NodeId, frame: Cast) -> None:
         running = self._running.get(frame.serial)
@@ -148,3 +162,12 @@ class Reception:
 
     def _on_cancel(self, source: NodeId, frame: Cancel) -> None:
         self._requests.cancel(source, frame.call)
+
+
+def _circle(call: Call, running: Running) -> str:
+    """Return the chain that leads back to a process which waits for this very call, or nothing."""
+    at = next((at for at, hop in enumerate(call.chain) if hop.process_id == running.process_id), None)
+    if at is None:
+        return ""
+    labels = [hop.label for hop in call.chain[at:]]
+    return f"each waits for the next: {' -> '.join([*labels, running.label])}"

@@ -16,8 +16,9 @@ from foundation.core.identity import NodeId
 from foundation.errors import FoundationError, NotDelivered
 from foundation.processes.faults import handler_fault, interruption, refusal
 from foundation.processes.interface.binding import BoundMethod
-from foundation.processes.messages import End, Item, Keywords, Reply
+from foundation.processes.messages import End, Hop, Item, Keywords, Reply
 from foundation.processes.ports import Wire
+from foundation.processes.serving.credit import Credit
 
 
 class Request(Struct, eq=False):
@@ -30,6 +31,8 @@ class Request(Struct, eq=False):
     keywords: Keywords = None
     kind: str = ""
     deadline: float | None = None
+    chain: tuple[Hop, ...] = ()
+    credit: Credit | None = None
     cancelled: bool = False
     interrupt: Callable[[], object] | None = None
     """Cancels the handler, once it runs."""
@@ -62,6 +65,12 @@ class Requests:
         request = self._open.get(source, {}).pop(number, None)
         if request is not None:
             _stop(request)
+
+    def grant(self, source: NodeId, number: int, items: int) -> None:
+        """Let a stream send more items to the node that reads it."""
+        request = self._open.get(source, {}).get(number)
+        if request is not None and request.credit is not None:
+            request.credit.grant(items)
 
     def node_down(self, node: NodeId) -> None:
         """Cancel whatever runs for a node that is gone."""

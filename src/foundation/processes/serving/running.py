@@ -16,6 +16,7 @@ from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.interface.binding import Binding
+from foundation.processes.messages import Hop
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process
 from foundation.processes.serving.handling import Handler
@@ -80,9 +81,8 @@ class Running:
     async def start(self, instance: Process, scope: TaskScope, ended: Callable[[Running], None]) -> None:
         """Run `started`, whose error is raised here, then handle messages; ``ended`` is called at the very end."""
         self._instance = instance
-        self._handler = Handler(
-            instance, self.binding, self._requests, self.label, self._clock, self._options.turn_messages
-        )
+        hop = Hop(self.process_id, self.label)
+        self._handler = Handler(instance, self.binding, self._requests, hop, self._clock, self._options.turn_messages)
         # An empty context: what the caller has in context variables must not depend on whether it is near or far.
         self._task = scope.start(self._run(), self.label, context=Context())
         self._task.add_done_callback(lambda _: self._over(ended))
