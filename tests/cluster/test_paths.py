@@ -89,7 +89,9 @@ async def test_a_link_is_used_as_soon_as_there_is_one(start_nodes: StartNodes) -
 async def test_both_dial_at_once_and_one_link_is_left(start_nodes: StartNodes) -> None:
     """When both sides send to each other at the same instant they end with one link, the same for both."""
     here, there = await start_nodes("here", "there")
-    await here.processes(there.node)  # the routes are open
+    await here.processes(there.node)
+    await eventually(lambda: peer_of(here, there).way == peer_of(there, here).way == "direct")
+    await eventually(lambda: not peer_of(here, there).dialing and not peer_of(there, here).dialing)
     cut_direct(here, there)
     await eventually(lambda: not peer_of(here, there).has_link and not peer_of(there, here).has_link)
     peer_of(here, there).dial_after = peer_of(there, here).dial_after = 0.0
