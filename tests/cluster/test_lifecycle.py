@@ -17,6 +17,7 @@ from foundation.core.secret import Secret
 from foundation.discovery import Announcement, DiscoveryStrategy, Peer
 from foundation.errors import AlreadyRunningError, ConfigurationError, FabricLostError, ListenError, NotRunningError
 from foundation.fabric import Fabric, FabricOptions, NodeAddress
+from foundation.fabric.packet import Resume, pack_frames, pack_resume
 from foundation.processes.messages import Cast
 from tests.cluster.conftest import StartNodes
 from tests.cluster.test_processes import Counter
@@ -156,26 +157,24 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
         version="0",
         options=FabricOptions(transport=transport),
     )
-    sent: list[bytes] = []
     async with peer:
         host, port = node.address.split(":")
         await peer.meet(NodeAddress((host, int(port))))
         session: Any = peer._session
-        put = session.put
-        session.put = lambda key, payload: (sent.append(payload), put(key, payload))[1]
-        peer._peer(node.node.node_id).found()
-        peer.send(node.node.node_id, _a_call(counter.process_id.serial))
-        await eventually(lambda: bool(sent))
-        genuine = sent[0]
         parts: Any = node._running
         before = parts.fabric.counters.dropped + parts.host.dropped_frames
-        key = f"frames/{node.node.node_id}/{peer.node_id}"
-        for _ in range(10_000):
-            put(key, _garbage(chance, genuine))
+        broken, sound = (f"frames/{node.node.node_id}/{sender}" for sender in (peer.node_id, new_node_id()))
+        for key in (broken, sound):
+            session.put(key, pack_resume(Resume(1, 7, 0, answer_wanted=False, seen={})))
+        call = _a_call(counter.process_id.serial)
+        for number in range(1, 5_001):
+            session.put(broken, _garbage(chance, call))
+            session.put(sound, pack_frames(1, number, 0, [_mutated(chance, call)]))
             await asyncio.sleep(0)
         assert await counter.add(1) >= 1
         dropped = parts.fabric.counters.dropped + parts.host.dropped_frames - before
         assert dropped > 5_000
+        assert parts.host.dropped_frames > 1_000
     assert await counter.add(1) >= 2
 
 
@@ -183,9 +182,16 @@ def _a_call(serial: int) -> bytes:
     return msgspec.msgpack.encode(Cast(serial, "add", msgspec.Raw(msgspec.msgpack.encode([1]))))
 
 
-def _garbage(chance: random.Random, genuine: bytes) -> bytes:
-    if chance.random() < 0.5:
-        return chance.randbytes(chance.randrange(200))
+def _garbage(chance: random.Random, call: bytes) -> bytes:
+    """Make bytes that are no packet, or a packet that is broken."""
+    return chance.randbytes(chance.randrange(200)) if chance.random() < 0.5 else _mutated(chance, _a_packet(call))
+
+
+def _a_packet(call: bytes) -> bytes:
+    return pack_frames(1, 1, 0, [call])
+
+
+def _mutated(chance: random.Random, genuine: bytes) -> bytes:
     mutated = bytearray(genuine)
     for _ in range(chance.randrange(1, 4)):
         mutated[chance.randrange(len(mutated))] = chance.randrange(256)

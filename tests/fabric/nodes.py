@@ -20,7 +20,7 @@ class Node:
     def __init__(self, name: str, cluster: str, cookie: str, options: FabricOptions) -> None:
         self.id = new_node_id()
         self.fabric = Fabric(self.id, name, cluster=cluster, cookie=Secret(cookie), version="1", options=options)
-        self.fabric.receive = self._receive
+        self.fabric.peers.receive = self._receive
         self.fabric.presence_changed = self._presence_changed
         self.got: list[tuple[NodeId, Any]] = []
         self.facts: dict[NodeId, bytes] = {}
@@ -32,7 +32,7 @@ class Node:
     def got_from(self, other: Node) -> list[Any]:
         return [value for sender, value in self.got if sender == other.id]
 
-    def _receive(self, node: NodeId, frames: memoryview) -> None:
+    def _receive(self, node: NodeId, frames: memoryview | bytes) -> None:
         self.got += [(node, value) for value in msgspec.msgpack.decode(frames)]
 
     def _presence_changed(self, node: NodeId, facts: bytes | None) -> None:
@@ -46,15 +46,16 @@ class Node:
 class Nodes:
     """Starts nodes over one engine and stops them all."""
 
-    def __init__(self, transport: str, stack: AsyncExitStack) -> None:
+    def __init__(self, transport: str, stack: AsyncExitStack, **defaults: object) -> None:
         self.transport = transport
+        self._defaults = defaults
         self._stack = stack
         self._count = 0
 
     def make(self, cluster: str = "shop", cookie: str = "secret", **options: object) -> Node:
         self._count += 1
         chosen = msgspec.convert(
-            {"transport": self.transport, "introduction_timeout_s": 10.0, **options}, FabricOptions
+            {"transport": self.transport, "introduction_timeout_s": 10.0, **self._defaults, **options}, FabricOptions
         )
         return Node(f"node-{self._count}", cluster, cookie, chosen)
 
@@ -78,6 +79,6 @@ class Nodes:
 
 
 @asynccontextmanager
-async def some_nodes(transport: str) -> AsyncGenerator[Nodes]:
+async def some_nodes(transport: str, **defaults: object) -> AsyncGenerator[Nodes]:
     async with AsyncExitStack() as stack:
-        yield Nodes(transport, stack)
+        yield Nodes(transport, stack, **defaults)

@@ -40,7 +40,8 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     host = Host(fabric, options=config.processes)
     resolver = AskEveryone(host, lambda: [m.node_id for m in membership.members() if m.status is MemberStatus.UP])
     host.use_resolver(resolver)
-    fabric.receive = host.receive
+    fabric.peers.receive = host.receive
+    fabric.peers.session_ended = host.node_down
     membership.gone = host.node_down
     await stack.enter_async_context(fabric)
     await stack.enter_async_context(membership)

@@ -134,6 +134,10 @@ class Cluster:
         """Return everybody who is in, whatever their condition: this node first, the others by name."""
         return self._running.membership.members()
 
+    def out_of_reach(self) -> list[Member]:
+        """Return who cannot be reached by this node or by one that it has met: also nodes that it has never met."""
+        return self._running.membership.out_of_reach()
+
     def events(self) -> EventStream[MemberEvent]:
         """Watch the other members: first a :class:`MemberUp` for each that is up, then whatever happens.
 

@@ -1,6 +1,7 @@
 """The wire: sessions that carry presence, frames and topics between the nodes of one cluster."""
 
+from foundation.fabric.channels import Channel
 from foundation.fabric.fabric import Fabric, NodeAddress
 from foundation.fabric.options import FabricOptions
 
-__all__ = ["Fabric", "FabricOptions", "NodeAddress"]
+__all__ = ["Channel", "Fabric", "FabricOptions", "NodeAddress"]

@@ -1,9 +1,10 @@
 """One node on the wire: a door for strangers, a session for members.
 
-Above the thin session port this adds who is present with which facts, frames to one node behind a window, and topics.
+Above the thin session port this adds who is present with which facts, sessions with other nodes, and topics.
 
-*Consistency.* Frames to one node arrive in order, each at most once; a cut loses what was under way. Presence is this
-node's own view: a node is present here as long as a link to it lives.
+*Consistency.* Frames to one node arrive in order per channel, each once, across cuts and changes of path, for as long
+as both nodes remember their session. Presence is this node's own view: a node is present here as long as a Zenoh link
+to it lives.
 """
 
 from __future__ import annotations
@@ -11,22 +12,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from foundation.core.catalog import Catalog
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
-from foundation.errors import CodecError, FabricLostError, HandshakeError, NotDelivered, NotRunningError
+from foundation.errors import CodecError, FabricLostError, HandshakeError, NotRunningError, UnreachableError
 from foundation.fabric import keys
-from foundation.fabric.batch import pack, unpack
+from foundation.fabric.channels import Channel
 from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import Acquaintance, Identity
+from foundation.fabric.link import Link, dial
 from foundation.fabric.options import FabricOptions
-from foundation.fabric.peer import Peer
+from foundation.fabric.peers import FabricCounters, Peers
 from foundation.fabric.presence import PresenceTable
 from foundation.fabric.transport import SessionSettings, TransportSession, Undo
 
@@ -38,20 +39,20 @@ _MOST_STRANGERS = 256
 TRANSPORTS = Catalog("transport", "foundation.fabric.transports", "Transport")
 
 
-@dataclass(slots=True)
-class FabricCounters:
-    """What passed, and what was thrown away because it had the wrong shape or came from a past incarnation."""
-
-    frames_sent: int = 0
-    frames_received: int = 0
-    batches_received: int = 0
-    dropped: int = 0
-
-
 class NodeAddress(tuple[str, int]):
     """Host and port of a node's door."""
 
     __slots__ = ()
+
+    @classmethod
+    def parse(cls, address: str) -> NodeAddress:
+        """Read ``host:port``; what cannot be one is :class:`UnreachableError`."""
+        host, _, port = address.rpartition(":")
+        try:
+            return cls((host.strip("[]"), int(port)))
+        except ValueError:
+            message = f"{address[:80]!r} is not an address"
+            raise UnreachableError(message) from None
 
     def __str__(self) -> str:
         """Print as ``host:port``, IPv6 in brackets."""
@@ -68,20 +69,14 @@ class Fabric:
         self.node_id = node
         self.name = name
         self.cluster = cluster
-        self.counters = FabricCounters()
-        self.incarnation = 1
-        self.admits: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
-        self.receive: Callable[[NodeId, memoryview], None] = lambda _node, _frames: None
+        self.peers = Peers(node, options)
         self.acquaintances: Callable[[], Sequence[Acquaintance]] = tuple
         self.presence_changed: Callable[[NodeId, bytes | None], None] = lambda _node, _facts: None
         self._version = version
         self._cookie = cookie
         self._options = options
-        self._door = Door(self._identity, cookie, options)
+        self._door = Door(self._identity, cookie, options, self.peers.linked)
         self._presence = PresenceTable()
-        self._peers: dict[NodeId, Peer] = {}
-        self._loopback: list[bytes] = []
-        self._flushing: set[NodeId] = set()
         self._stack = AsyncExitStack()
         self._session: TransportSession | None = None
         self._announced: tuple[int, Undo] = (0, lambda: None)
@@ -99,6 +94,10 @@ class Fabric:
             session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
             stack.push_async_callback(session.close)
             self._session = session
+            self.peers.put = lambda receiver, payload: session.put(keys.frames(receiver, self.node_id), payload)
+            self.peers.lost = self._session_lost
+            self.peers.dial_link = self._dial_link
+            await stack.enter_async_context(self.peers)
             await stack.enter_async_context(self._door)  # last, so it opens only when it can name the session
             session.subscribe(keys.frames_for(self.node_id), self._frames_arrived)
             session.watch(keys.PRESENCE, self._token_changed)
@@ -108,10 +107,13 @@ class Fabric:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._flushing.update(self._peers)
-        self._flush()  # what was said last must not be lost, as far as the windows allow
         await self._stack.aclose()
         self._session = None
+
+    @property
+    def counters(self) -> FabricCounters:
+        """What passed, and what was dropped."""
+        return self.peers.counters
 
     @property
     def door(self) -> NodeAddress:
@@ -166,9 +168,11 @@ class Fabric:
         """Tell everybody these facts about this node; the first call makes it present."""
         version, take_back = self._announced
         token = keys.presence(keys.Presence(self.node_id, version + 1, facts))
-        with self._noticing_loss():
+        try:
             self._announced = (version + 1, self._running.declare(token))
             take_back()
+        except FabricLostError as error:
+            self._session_lost(str(error))
 
     def withdraw(self) -> None:
         """Stop being present."""
@@ -176,26 +180,28 @@ class Fabric:
         self._announced = (version, lambda: None)
         take_back()
 
-    def send(self, node: NodeId, frame: bytes) -> None:
+    def send(self, node: NodeId, frame: bytes, channel: Channel = Channel.EVENTS) -> None:
         """Queue one frame (an encoded MessagePack value) for a node; what is queued in one loop turn goes together.
 
+        In order per node and channel, at most once, across cuts and changes of path, until the node is forgotten.
         Raises :class:`NotDelivered` when there is no such node, :class:`Overloaded` when too much waits for it.
         """
-        if node == self.node_id:
-            self._loopback.append(frame)
-        elif (peer := self._peers.get(node)) is None:
-            message = f"node {node[:8]} is not in the cluster"
-            raise NotDelivered(message)
-        else:
-            peer.enqueue(frame)
-            self.counters.frames_sent += 1
-        if not self._flushing:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._flushing.add(node)
+        self.peers.send(node, frame, channel)
+
+    def room(self, node: NodeId) -> bool:
+        """Tell whether little enough waits for a node that a sender may add to it without :meth:`wait_for_room`."""
+        return self.peers.room(node)
+
+    async def wait_for_room(self, node: NodeId) -> None:
+        """Wait until there is room for a node.
+
+        Raises :class:`NotDelivered` when it goes meanwhile, :class:`Overloaded` when too many wait already.
+        """
+        await self.peers.wait_for_room(node)
 
     def forget(self, node: NodeId) -> None:
-        """Drop all that waits for a node that is down or has left; further sends to it fail."""
-        self._peers.pop(node, None)
+        """End the session with a node that is down or has left; further sends to it fail."""
+        self.peers.forget(node)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Send to every node that subscribes to a matching topic, at most once."""
@@ -223,72 +229,36 @@ class Fabric:
             self._lost.set_exception(FabricLostError(cause))
             self._lost.exception()  # whoever waits for it gets it; nobody waiting is no error of its own
 
-    @contextmanager
-    def _noticing_loss(self) -> Generator[None]:
-        """Take a session that turns out to be gone for the end of this node, not for an error of what used it."""
-        try:
-            yield
-        except FabricLostError as error:
-            self._session_lost(str(error))
-
-    def _flush(self) -> None:
-        nodes, self._flushing = self._flushing, set()
-        with self._noticing_loss():
-            for node in nodes:
-                if node == self.node_id:
-                    frames, self._loopback = self._loopback, []
-                    self.receive(node, unpack(pack(self.incarnation, 0, 0, frames)).frames)
-                elif peer := self._peers.get(node):
-                    peer.flush(self.incarnation)
-
-    def _peer(self, node: NodeId) -> Peer:
-        peer = self._peers.get(node)
-        if peer is None:
-            session, key = self._running, keys.frames(node, self.node_id)
-            peer = self._peers[node] = Peer(lambda payload: session.put(key, payload), self._options)
-        return peer
+    async def _dial_link(self, address: str) -> tuple[Link, NodeId]:
+        me, timeout_s = self._identity(), self._options.handshake_timeout_s
+        link, identity = await dial(NodeAddress.parse(address), me, self._cookie, timeout_s, wants_link=True)
+        return link, identity.node
 
     def _frames_arrived(self, key: str, payload: bytes) -> None:
         try:
-            sender, batch = keys.parse_sender(key), unpack(payload)
+            sender = keys.parse_sender(key)
         except CodecError as error:
-            self._drop(str(error))
-            return
-        if sender == self.node_id or not self.admits(sender, batch.incarnation):
-            self._drop(f"frames of a past incarnation of {sender[:8]}")
-            return
-        if sender not in self._peers and len(self._peers) - len(self._presence.nodes()) >= _MOST_STRANGERS:
-            self._drop(f"frames of {sender[:8]}, which is not present, like too many others")
-            return
-        self.counters.batches_received += 1
-        with self._noticing_loss():
-            self._peer(sender).receive(batch, len(payload), self.incarnation)
-        if batch.frame_count:
-            self.counters.frames_received += batch.frame_count
-            self.receive(sender, batch.frames)
+            self.peers.drop(str(error))
+        else:
+            self.peers.routed(sender, payload)
 
     def _token_changed(self, key: str, is_there: bool) -> None:
         try:
             token = keys.parse_presence(key)
         except CodecError as error:
-            self._drop(str(error))
+            self.peers.drop(str(error))
             return
         if token.node == self.node_id:
             return
-        if is_there and self._presence.appeared(token):
-            self._peer(token.node).found()
-            self._flushing.add(token.node)
-            asyncio.get_running_loop().call_soon(self._flush)
-            self.presence_changed(token.node, token.facts)
-        elif not is_there and self._presence.vanished(token):
-            if peer := self._peers.get(token.node):
-                peer.lost()
+        if is_there:
+            is_new = token.node not in self._presence
+            if self._presence.appeared(token):
+                if is_new:
+                    self.peers.found(token.node)
+                self.presence_changed(token.node, token.facts)
+        elif self._presence.vanished(token):
+            self.peers.absent(token.node)
             self.presence_changed(token.node, None)
-
-    def _drop(self, why: str) -> None:
-        self.counters.dropped += 1
-        if self.counters.dropped & (self.counters.dropped - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood logs little
-            logger.warning("dropped what came over the wire (%d so far): %s", self.counters.dropped, why)
 
 
 _MOST_ACQUAINTANCES = 64

@@ -71,6 +71,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     nonce: bytes
     has_cookie: bool
     name: str = ""
+    wants_link: bool = False
+    """Whether the connection is to stay, as a direct link, once both have proved themselves."""
 
 
 class Challenge(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -123,10 +125,10 @@ def decode(body: bytes) -> Message:
 class DialerHandshake:
     """The dialer's side of one handshake."""
 
-    def __init__(self, me: Identity, cookie: Secret, nonce: bytes) -> None:
+    def __init__(self, me: Identity, cookie: Secret, nonce: bytes, *, wants_link: bool = False) -> None:
         self._me = me
         self._cookie = cookie
-        self._hello = Hello(PROTOCOL, me.cluster, me.node, nonce, bool(cookie), me.name)
+        self._hello = Hello(PROTOCOL, me.cluster, me.node, nonce, bool(cookie), me.name, wants_link)
         self._challenge: Challenge | None = None
 
     def hello(self) -> Hello:
@@ -168,6 +170,11 @@ class DoorHandshake:
         self._hello: Hello | None = None
         self._is_over = False
         self.accepted = False
+
+    @property
+    def link_wanted_by(self) -> NodeId | None:
+        """Who proved itself and wants to stay connected."""
+        return self._hello.node if self._hello and self.accepted and self._hello.wants_link else None
 
     @property
     def claimed_name(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from foundation.core.backoff import Backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,26 @@ class FabricOptions:
     max_strangers: int = 128
     """How many unproven connections may stand at the door at once; further ones are closed."""
 
+    direct_links: bool = True
+    """Whether frames take a TCP connection of their own where one can be made; else they take Zenoh's routes."""
+
     window_bytes: int = 1 << 20
     """Bytes on their way to one node that it has not confirmed. More fills long links, less keeps queues short."""
 
     queue_bytes: int = 64 << 20
     """Bytes that may wait for one node behind the window before a send is refused."""
+
+    most_waiters: int = 10_000
+    """How many senders may wait until there is room for one node; further ones are refused."""
+
+    most_frame_bytes: int = 512 << 20
+    """Bytes of the largest message. More takes larger arguments, less bounds what one message can cost."""
+
+    stall_s: float = 1.0
+    """Seconds without an acknowledgement after which the other side is asked what it has seen."""
+
+    acknowledge_after_s: float = 0.05
+    """Seconds after which what arrived is acknowledged when no data goes the other way. More saves packets."""
+
+    redial: Backoff = field(default_factory=lambda: Backoff(first_s=0.5, most_s=30.0, jitter=0.3))
+    """Delays between two tries to make a direct link."""

@@ -1,80 +1,318 @@
-"""The way to one other node: a queue, a window, and the batches that pass through it."""
+"""The way to one other node: its session, and the paths that the session takes.
+
+A direct link is taken as soon as there is one, else the engine's routes. Whenever a path begins, both sides tell what
+they have seen, and go on from there.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
+import secrets
 from collections.abc import Callable
+from typing import Protocol
 
-from foundation.errors import Overloaded
-from foundation.fabric.batch import Batch, pack
+from foundation.core.identity import NodeId
+from foundation.errors import CodecError, NotDelivered, Overloaded
+from foundation.fabric.channels import Channel
+from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
-from foundation.fabric.window import ReceiveWindow, SendWindow
+from foundation.fabric.packet import PING, Ack, Data, Ping, Resume, pack_resume, unpack
+from foundation.fabric.path import DirectPath, Path, RoutedPath, Way
+from foundation.fabric.session import GapError, Session
 
-_BATCH_BYTES = 256 << 10
+_FLUSH_BYTES = 64 << 10
+_SIMULTANEOUS_S = 5.0
+
+
+class Owner(Protocol):
+    """What a peer needs from its fabric."""
+
+    incarnation: int
+
+    def admitted(self, node: NodeId, incarnation: int) -> bool:
+        """Tell whether that incarnation of the node may speak."""
+        ...
+
+    def deliver(self, node: NodeId, frames: memoryview | bytes) -> None:
+        """Hand on a MessagePack array of frames."""
+        ...
+
+    def session_ended(self, node: NodeId, /) -> None:
+        """Tell that the other side has forgotten the session: what was under way is lost."""
+        ...
+
+    def acknowledge_later(self, peer: Peer) -> None:
+        """Have :meth:`Peer.acknowledge` called soon."""
+        ...
+
+    def drop(self, why: str) -> None:
+        """Count and log something that cannot be used."""
+        ...
 
 
 class Peer:
-    """Frames that wait for one node, and what is under way to it and from it."""
+    """Frames to and from one node."""
 
-    def __init__(self, put: Callable[[bytes], None], options: FabricOptions) -> None:
+    def __init__(
+        self, me: NodeId, node: NodeId, owner: Owner, put: Callable[[bytes], None], options: FabricOptions
+    ) -> None:
+        self.node = node
+        self.dialing = False
+        self.dial_after = 0.0
+        self.failed_dials = 0
+        self._me = me
+        self._owner = owner
         self._put = put
-        self._most_waiting = options.queue_bytes
-        self._queue: deque[bytes] = deque()
-        self._outgoing = SendWindow(options.window_bytes)
-        self._incoming = ReceiveWindow(options.window_bytes)
-        self._incarnation = 0
-        self.waiting_bytes = 0
-        self.is_present = True
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._direct: DirectPath | None = None
+        self._linked_at = 0.0
+        self._routed: RoutedPath | None = None
+        self._active: Path | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._progress = (0, 0.0)
+        self._begin_session()
 
-    def enqueue(self, frame: bytes) -> None:
+    def _begin_session(self) -> None:
+        self._session = Session(self._options.window_bytes, self._options.most_frame_bytes)
+        self._session_id = secrets.randbits(63) | 1
+        self._their_session = 0
+
+    @property
+    def way(self) -> Way | None:
+        """How frames to the node travel now; None while there is no way."""
+        return self._active.way if self._active else None
+
+    @property
+    def has_link(self) -> bool:
+        """Tell whether there is a direct link, ready or not."""
+        return self._direct is not None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait here for their turn."""
+        return self._session.waiting_bytes
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """Bytes on their way, or lost, or not yet acknowledged."""
+        return self._session.unacknowledged_bytes
+
+    @property
+    def owes_acknowledgement(self) -> bool:
+        """Tell whether something has arrived that the other side does not know of."""
+        return self._session.ack_owed
+
+    # --- sending
+
+    def enqueue(self, channel: Channel, frame: bytes) -> None:
         """Let a frame wait for the next :meth:`flush`; :class:`Overloaded` when too much waits already."""
-        if self.waiting_bytes > self._most_waiting:
-            message = f"{self.waiting_bytes >> 20} MB wait for that node already"
+        if self._session.waiting_bytes > self._options.queue_bytes:
+            message = f"{self._session.waiting_bytes >> 20} MB wait for node {self.node[:8]} already"
             raise Overloaded(message)
-        self._queue.append(frame)
-        self.waiting_bytes += len(frame)
+        if len(frame) > self._options.most_frame_bytes:
+            message = f"a message of {len(frame)} bytes, more than {self._options.most_frame_bytes}"
+            raise Overloaded(message)
+        self._session.enqueue(channel, frame)
 
-    def flush(self, incarnation: int) -> None:
-        """Send what waits, as far as the window allows; a new incarnation begins with an open one.
+    @property
+    def has_room(self) -> bool:
+        """Tell whether little enough waits that a sender may add to it."""
+        return self._session.waiting_bytes < self._options.window_bytes
 
-        What a past incarnation sent may have been refused, and then nobody confirms it.
-        """
-        if incarnation != self._incarnation:
-            self._incarnation = incarnation
-            self._outgoing.reset()
-        while self._queue and self.is_present and self._outgoing.is_open:
-            self._send(incarnation, self._next_frames())
+    async def wait_for_room(self) -> None:
+        """Wait until :attr:`has_room`; :class:`Overloaded` when too many wait already."""
+        while not self.has_room:
+            if len(self._waiters) >= self._options.most_waiters:
+                message = f"{len(self._waiters)} senders wait for node {self.node[:8]} already"
+                raise Overloaded(message)
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
 
-    def receive(self, batch: Batch, size: int, incarnation: int) -> None:
-        """Count a batch of ``size`` bytes that came from the node; confirm when it is time, go on when it did."""
-        if self._incoming.receive(batch.before, size if batch.frame_count else 0):
-            self._send(incarnation, [])
-        self._outgoing.confirm(batch.confirmed)
-        self.flush(incarnation)
+    def flush(self) -> None:
+        """Send what waits, as far as the window and the path allow."""
+        path, session = self._active, self._session
+        if path is None:
+            return
+        while path.is_writable and (packets := session.next_packets(_FLUSH_BYTES)):
+            path.write(packets)
+        if self._waiters and self.has_room:
+            self._wake()
 
-    def lost(self) -> None:
-        """The link is gone: what was under way is, what waits stays."""
-        self.is_present = False
+    def acknowledge(self) -> None:
+        """Tell the other side what has arrived, unless data has carried it."""
+        if self._session.ack_owed and self._active is not None:
+            self._active.write([self._session.ack()])
+
+    # --- paths
 
     def found(self) -> None:
-        """The link is there again."""
-        if not self.is_present:
-            self.is_present = True
-            self._outgoing.reset()
+        """The node is present: the routes to it are open. After a cut an old link is not worth waiting for."""
+        if self._routed is None and self._direct is not None and self._session.unacknowledged_bytes:
+            self._direct.close()
+        self._route().is_ready = False
+        self._introduce(self._route())
 
-    def _next_frames(self) -> list[bytes]:
-        frames: list[bytes] = []
-        size = 0
-        while self._queue and size < _BATCH_BYTES:
-            frame = self._queue.popleft()
-            size += len(frame)
-            frames.append(frame)
-        self.waiting_bytes -= size
-        return frames
+    def absent(self) -> None:
+        """The node is not present: there are no routes to it."""
+        self._lose(self._routed)
 
-    def _send(self, incarnation: int, frames: list[bytes]) -> None:
-        confirmed = self._incoming.confirm()
-        payload = pack(incarnation, self._outgoing.sent, confirmed, frames)
-        if frames:
-            self._outgoing.send(len(payload))
-        self._put(payload)
+    def attach(self, link: Link, *, dialed_here: bool) -> None:
+        """Take a direct link; of two that were dialed at the same time both sides keep the same one."""
+        path = DirectPath(link, dialed_here=dialed_here)
+        if self._direct is not None and not self._is_better(path, self._direct):
+            link.abort()
+            return
+        old, self._direct, self._linked_at = self._direct, path, self._loop.time()
+        link.received = lambda packet: self.packet(path, packet)
+        link.writable = self.flush
+        link.closed = lambda: self._lose(path)
+        if old is not None:
+            old.close()
+        self._introduce(path)
+
+    def packet(self, path: Path, data: memoryview) -> None:
+        """Take a packet that came on a path; what cannot be one is counted and dropped."""
+        try:
+            packet = unpack(data)
+            if type(packet) is Data:
+                self._take(path, packet)
+            elif type(packet) is Resume:
+                self._resumed(path, packet)
+            elif type(packet) is Ack:
+                self._session.receive_ack(packet)
+                self.flush()
+            elif type(packet) is Ping:
+                path.write([self._session.ack()])
+        except CodecError as error:
+            self._owner.drop(str(error))
+
+    def routed_packet(self, data: memoryview) -> None:
+        """Take a packet that came over the engine's routes."""
+        self.packet(self._route(), data)
+
+    def restate(self) -> None:
+        """Tell the other side of a new incarnation of this node."""
+        for path in (self._direct, self._routed):
+            if path is not None:
+                self._introduce(path)
+
+    def look(self, now: float) -> None:
+        """See whether anything that was sent gets through; ask, and at last give up a direct link that is deaf."""
+        acknowledged = self._session.acknowledged
+        if acknowledged != self._progress[0] or not self._session.unacknowledged_bytes:
+            self._progress = (acknowledged, now)
+            return
+        path, stalled_s = self._active, now - self._progress[1]
+        if path is None or stalled_s < self._options.stall_s:
+            return
+        if path.way is Way.ROUTED:
+            self._introduce(path)
+        elif stalled_s > self._options.lease_s:
+            path.close()
+        else:
+            path.write([PING])
+
+    def close(self, reason: str) -> None:
+        """Give up all paths; who waits gets :class:`NotDelivered`."""
+        direct, self._direct, self._routed, self._active = self._direct, None, None, None
+        if direct is not None:
+            direct.close()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(NotDelivered(reason))
+
+    # --- inside
+
+    def _route(self) -> RoutedPath:
+        if self._routed is None:
+            self._routed = RoutedPath(self._put)
+        return self._routed
+
+    def _is_better(self, new: DirectPath, old: DirectPath) -> bool:
+        if old.link.is_closing or new.dialed_here == old.dialed_here:
+            return True
+        if self._loop.time() - self._linked_at > _SIMULTANEOUS_S:
+            return True
+        return new.dialed_here == (self._me > self.node)
+
+    def _introduce(self, path: Path, *, answer_wanted: bool = True) -> None:
+        seen = self._session.seen()
+        resume = Resume(self._owner.incarnation, self._session_id, self._their_session, answer_wanted, seen)
+        path.write([pack_resume(resume)])
+
+    def _lose(self, path: Path | None) -> None:
+        if path is None or path not in (self._direct, self._routed):
+            return
+        if path is self._direct:
+            self._direct = None
+        else:
+            self._routed = None
+        if path is self._active:
+            self._active = None
+            if self._routed is not None:
+                self._routed.is_ready = False
+                self._introduce(self._routed)
+
+    def _resumed(self, path: Path, resume: Resume) -> None:
+        if not self._owner.admitted(self.node, resume.incarnation):
+            self._owner.drop(f"incarnation {resume.incarnation} of {self.node[:8]} is past")
+            return
+        if self._their_session not in (0, resume.session):
+            self._begin_session()
+            self._their_session = resume.session
+            self._owner.session_ended(self.node)
+            self._introduce(path)
+            return
+        is_news = self._their_session == 0
+        self._their_session = resume.session
+        if resume.known not in (0, self._session_id):
+            self._introduce(path)  # it knows a session of this node that is no more, and will learn of this one
+            return
+        path.is_ready = path.has_begun = True
+        if resume.answer_wanted or (is_news and resume.known == 0):
+            self._introduce(path, answer_wanted=False)
+        self._choose()
+        if path is self._active:
+            self._session.resume(resume.seen)
+            self.flush()
+
+    def _choose(self) -> None:
+        for path in (self._direct, self._routed):
+            if path is not None and path.is_ready:
+                self._active = path
+                return
+
+    def _take(self, path: Path, data: Data) -> None:
+        if not path.is_ready and path.has_begun:
+            return  # sent before the other side heard that something is missing; it comes again
+        if not path.is_ready:
+            message = "data before the beginning of the path"
+            raise CodecError(message)
+        session = self._session
+        try:
+            frames = session.receive(data)
+        except GapError:
+            path.is_ready = False
+            self._introduce(path)
+            return
+        if session.ack_due:
+            path.write([session.ack()])
+        elif session.ack_owed:
+            self._owner.acknowledge_later(self)
+        if frames is not None:
+            self._owner.deliver(self.node, frames)
+        if session.has_work:
+            self.flush()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

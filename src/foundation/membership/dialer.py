@@ -87,7 +87,7 @@ class Dialer:
 
     async def _dial(self, address: str) -> None:
         try:
-            identity = await self._fabric.meet(_parse(address))
+            identity = await self._fabric.meet(NodeAddress.parse(address))
         except RefusedError as error:
             if error.reason == Refusal.ITSELF.name:
                 self._plan.is_own(address)
@@ -113,12 +113,3 @@ class Dialer:
             quiet = isinstance(error, UnreachableError)
             logger.log(logging.DEBUG if quiet else logging.WARNING, "no node met at %s: %s", address, error)
         self._tried(address, None, isinstance(error, UnreachableError) and error.connection_refused)
-
-
-def _parse(address: str) -> NodeAddress:
-    host, _, port = address.rpartition(":")
-    try:
-        return NodeAddress((host.strip("[]"), int(port)))
-    except ValueError:
-        message = f"{address[:80]!r} is not an address"
-        raise UnreachableError(message) from None

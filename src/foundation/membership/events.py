@@ -37,6 +37,10 @@ class MemberLeaving(MemberEvent):
 class MemberLeft(MemberEvent):
     """A member has left as it announced."""
 
+    def __str__(self) -> str:
+        """Print as a sentence."""
+        return f"{self.member.name} has left"
+
 
 class MemberUnreachable(MemberEvent):
     """This node has lost its link to a member: an opinion, not a verdict."""

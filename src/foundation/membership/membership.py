@@ -50,7 +50,8 @@ class Membership:
         self._met = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._fabric.admits = self._view.admits
+        self._fabric.peers.admits = self._view.admits
+        self._fabric.peers.addresses_of = self._addresses_of
         async with AsyncExitStack() as stack:
             stack.callback(self.events.end)
             await stack.enter_async_context(self._dialer)
@@ -73,6 +74,10 @@ class Membership:
     def _acquaintances(self) -> Sequence[Acquaintance]:
         return [Acquaintance(member.node_id, member.addresses) for member in self._view.members() if member.addresses]
 
+    def _addresses_of(self, node: NodeId) -> tuple[str, ...]:
+        member = self._view.member(node)
+        return member.addresses if member else ()
+
     def _let_go(self) -> None:
         self._fabric.presence_changed = lambda _node, _facts: None
         self._fabric.acquaintances = tuple
@@ -86,6 +91,10 @@ class Membership:
         """Return everybody who is in: this node first (unless it only observes), then the others by name."""
         mine = [] if self._facts.observer else [self.me]
         return mine + self._view.members()
+
+    def out_of_reach(self) -> list[Member]:
+        """Return the members that this node, or one that it has met, cannot reach; some it may never have met."""
+        return self._view.out_of_reach()
 
     def member(self, node: NodeId) -> Member | None:
         """Return one member, or None when it is not known or gone."""
@@ -113,7 +122,7 @@ class Membership:
         self.describe(status=status)
 
     def _announce(self) -> None:
-        self._fabric.incarnation = self._view.incarnation
+        self._fabric.peers.become(self._view.incarnation)
         facts = msgspec.structs.replace(
             self._facts,
             incarnation=self._view.incarnation,

@@ -174,12 +174,15 @@ class ZenohSession:
 
     async def close(self) -> None:
         """See the port."""
-        await self._tasks.close()
-        self._inbox.close()
-        self._introducers.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self._close)
+        try:
+            await self._tasks.close()
+        finally:
+            self._inbox.close()
+            self._introducers.shutdown(wait=False, cancel_futures=True)
+            # Not to be cancelled: the threads of an open session keep the interpreter from ending.
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._close_session))
 
-    def _close(self) -> None:
+    def _close_session(self) -> None:
         with suppress(zenoh.ZError):
             self._session.close()  # type: ignore[no-untyped-call]
         for thread in self._callers:

@@ -1,0 +1,118 @@
+"""``foundation node``: be a member until told to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+import foundation
+from foundation.cli.announcer import Announcer
+from foundation.cli.application import Main, load_application
+from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run, split
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def node(  # noqa: PLR0913 - each is an option with its own help
+    module: Annotated[str | None, typer.Argument(help="package.module or path/to/file.py with your processes.")] = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="The node's name. Default: host and process id.")] = None,
+    cluster_name: ClusterName = None,
+    cluster: Strategies = None,
+    peer: Peers = None,
+    host: Host = None,
+    port: Annotated[int | None, typer.Option(help="Listen on this TCP port. Default: any free one.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="What the node is for; repeatable.")] = None,
+    cookie_file: CookieFile = None,
+    json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one object a line.")] = False,
+    until_eof: Annotated[bool, typer.Option("--until-eof", help="Leave when standard input ends.")] = False,
+    log_level: Annotated[str, typer.Option(help=f"Log to stderr from here: {', '.join(_LEVELS)}.")] = "warning",
+) -> int:
+    """Start a node, with the processes of your module if you name one."""
+    if log_level not in _LEVELS:
+        message = f"the log level {log_level!r} is none of {', '.join(_LEVELS)}"
+        raise typer.BadParameter(message)
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    main = load_application(module) if module is not None else None
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments |= {"name": name, "port": port, "roles": split(role)}
+    return run(lambda: NodeProgram(Announcer(as_json=json), main, until_eof=until_eof).serve(arguments))
+
+
+class NodeProgram:
+    """A node as a program: it prints what happens, runs the user's ``main`` beside it, and leaves when told to."""
+
+    def __init__(self, announcer: Announcer, main: Main | None, *, until_eof: bool) -> None:
+        self._announcer = announcer
+        self._main = main
+        self._until_eof = until_eof
+        self._told_to_leave = asyncio.Event()
+        self._exit_code = 0
+
+    async def serve(self, arguments: dict[str, Any]) -> int:
+        """Take part until a signal, the end of standard input, or an end of ``main`` other than a return."""
+        self._listen_to_signals()
+        if self._until_eof:
+            self._listen_to_stdin()
+        async with (
+            foundation.start_cluster(**arguments) as cluster,
+            cluster.events() as events,
+            asyncio.TaskGroup() as group,
+        ):
+            self._announcer.ready(cluster)
+            tasks = [group.create_task(self._announcer.follow(events))]
+            if self._main is not None:
+                tasks.append(group.create_task(self._run_main(self._main, cluster)))
+            await self._told_to_leave.wait()
+            for task in tasks:
+                task.cancel()
+        self._announcer.left()
+        return self._exit_code
+
+    async def _run_main(self, main: Main, cluster: foundation.Cluster) -> None:
+        try:
+            await main(cluster)
+        except SystemExit as error:
+            self._leave(error.code if isinstance(error.code, int) else int(error.code is not None))
+        except Exception:
+            logger.exception("main failed, so the node leaves")
+            self._leave(1)
+
+    def _leave(self, exit_code: int = 0) -> None:
+        self._exit_code = exit_code
+        self._told_to_leave.set()
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(signal.SIGTERM, self._leave)
+            loop.add_signal_handler(signal.SIGINT, self._interrupted)
+
+    def _interrupted(self) -> None:
+        """Leave, and end at once when interrupted again."""
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._leave()
+
+    def _listen_to_stdin(self) -> None:
+        """Wait in a thread: the loop could watch a pipe, but not a file or a terminal in every state."""
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            with suppress(OSError):
+                while os.read(sys.stdin.fileno(), 4096):
+                    pass
+            with suppress(RuntimeError):  # the loop has ended before
+                loop.call_soon_threadsafe(self._leave)
+
+        threading.Thread(target=wait, name="end of stdin", daemon=True).start()

@@ -1,0 +1,1 @@
+"""Programs to read first; the command line runs one of them as its demo."""

@@ -1,0 +1,75 @@
+"""The ways from one node to another: a direct link, or the engine's routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from foundation.fabric.link import Link
+
+
+class Way(StrEnum):
+    """How frames travel; the first that works is taken."""
+
+    DIRECT = "direct"
+    ROUTED = "routed"
+
+
+class Path(Protocol):
+    """One way that is open."""
+
+    way: Way
+    is_ready: bool
+    """Whether the other side has told, on this path, what it has seen, and nothing has been missed since."""
+    has_begun: bool
+    """Whether it has told so before."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Tell whether it takes more now without piling it up."""
+        ...
+
+    def write(self, packets: Sequence[bytes]) -> None:
+        """Send packets, in order; never blocks."""
+        ...
+
+    def close(self) -> None:
+        """Give it up."""
+        ...
+
+
+class DirectPath:
+    """A TCP connection of our own."""
+
+    way = Way.DIRECT
+
+    def __init__(self, link: Link, *, dialed_here: bool) -> None:
+        self.link = link
+        self.dialed_here = dialed_here
+        self.is_ready = self.has_begun = False
+        self.write = link.write
+        self.close = link.abort
+
+    @property
+    def is_writable(self) -> bool:
+        """See the port."""
+        return self.link.is_writable
+
+
+class RoutedPath:
+    """The engine's session. Its put blocks only beyond the window that a session keeps to."""
+
+    way = Way.ROUTED
+    is_writable = True
+
+    def __init__(self, put: Callable[[bytes], None]) -> None:
+        self.is_ready = self.has_begun = False
+        self._put = put
+
+    def write(self, packets: Sequence[bytes]) -> None:
+        """See the port."""
+        self._put(packets[0] if len(packets) == 1 else b"".join(packets))
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,259 @@
+"""All the nodes that this one talks to: sends to them, takes what comes, keeps direct links, and owns the timers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from foundation.core.identity import NodeId
+from foundation.core.tasks import TaskScope
+from foundation.errors import CodecError, FabricError, FabricLostError, NotDelivered
+from foundation.fabric.channels import Channel
+from foundation.fabric.link import Link
+from foundation.fabric.options import FabricOptions
+from foundation.fabric.packet import Splitter, wrap_all
+from foundation.fabric.peer import Peer
+
+logger = logging.getLogger(__name__)
+
+_LOOK_INTERVAL_S = 0.25
+_MOST_STRANGERS = 256
+Frames = memoryview | bytes
+
+
+@dataclass(slots=True)
+class FabricCounters:
+    """What passed, and what was thrown away because it had the wrong shape or came from a past incarnation."""
+
+    frames_sent: int = 0
+    frames_received: int = 0
+    packets_received: int = 0
+    dropped: int = 0
+
+
+class Peers:
+    """The other nodes. See :class:`foundation.fabric.peer.Owner` for what each of them asks of this."""
+
+    def __init__(self, node_id: NodeId, options: FabricOptions) -> None:
+        self.node_id = node_id
+        self.incarnation = 1
+        self.counters = FabricCounters()
+        self.receive: Callable[[NodeId, Frames], None] = lambda _node, _frames: None
+        self.admits: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
+        self.session_ended: Callable[[NodeId], None] = lambda _node: None
+        self.addresses_of: Callable[[NodeId], Sequence[str]] = lambda _node: ()
+        self.put: Callable[[NodeId, bytes], None] = lambda _node, _payload: None
+        self.dial_link: Callable[[str], Awaitable[tuple[Link, NodeId]]]
+        self.lost: Callable[[str], None] = lambda _cause: None
+        self._options = options
+        self._tasks = TaskScope("direct links")
+        self._peers: dict[NodeId, Peer] = {}
+        self._present: set[NodeId] = set()
+        self._loopback: list[bytes] = []
+        self._to_flush: set[NodeId] = set()
+        self._to_acknowledge: set[Peer] = set()
+        self._acknowledging: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks.keep_running(self._look, "look after sessions")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._to_flush.update(self._peers)
+        self._flush()  # what was said last must not be lost, as far as the windows allow
+        if self._acknowledging is not None:
+            self._acknowledging.cancel()
+        for peer in self._peers.values():
+            peer.close("this node stops")
+        self._peers.clear()
+        await self._tasks.close()
+
+    # --- sending
+
+    def send(self, node: NodeId, frame: bytes, channel: Channel = Channel.EVENTS) -> None:
+        """Queue one frame; see :meth:`foundation.fabric.Fabric.send`."""
+        if node == self.node_id:
+            self._loopback.append(frame)
+        elif (peer := self._peers.get(node)) is None:
+            message = f"node {node[:8]} is not in the cluster"
+            raise NotDelivered(message)
+        else:
+            peer.enqueue(channel, frame)
+            self.counters.frames_sent += 1
+            if not peer.has_link:
+                self._want_link(peer)
+        if not self._to_flush:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._to_flush.add(node)
+
+    def room(self, node: NodeId) -> bool:
+        """Tell whether little enough waits for a node that a sender may add to it."""
+        peer = self._peers.get(node)
+        return peer is None or peer.has_room
+
+    async def wait_for_room(self, node: NodeId) -> None:
+        """Wait until there is room for a node; see :meth:`foundation.fabric.Fabric.wait_for_room`."""
+        if (peer := self._peers.get(node)) is not None:
+            await peer.wait_for_room()
+
+    # --- who comes and goes
+
+    def found(self, node: NodeId) -> None:
+        """A node is present."""
+        self._present.add(node)
+        with self._noticing_loss():
+            self._peer(node).found()
+
+    def absent(self, node: NodeId) -> None:
+        """A node is not present any more; its session waits for it."""
+        self._present.discard(node)
+        if peer := self._peers.get(node):
+            peer.absent()
+
+    def forget(self, node: NodeId) -> None:
+        """End the session with a node that is down or has left; sends to it fail from now on."""
+        if peer := self._peers.pop(node, None):
+            peer.close(f"node {node[:8]} is not in the cluster any more")
+
+    def become(self, incarnation: int) -> None:
+        """Speak as a new incarnation of this node."""
+        if incarnation != self.incarnation:
+            self.incarnation = incarnation
+            with self._noticing_loss():
+                for peer in self._peers.values():
+                    peer.restate()
+
+    def linked(self, link: Link, node: NodeId) -> None:
+        """Take over a connection on which a node has proved itself at the door."""
+        if not self._options.direct_links or self._is_one_too_many(node):
+            link.abort()
+        else:
+            self._peer(node).attach(link, dialed_here=False)
+
+    def ways(self) -> dict[NodeId, str]:
+        """Return how frames to each node travel now: ``direct``, ``routed``, or ``none``."""
+        return {node: str(peer.way or "none") for node, peer in self._peers.items()}
+
+    # --- what comes
+
+    def routed(self, sender: NodeId, payload: bytes) -> None:
+        """Take what came over the engine's routes."""
+        if sender == self.node_id or self._is_one_too_many(sender):
+            self.drop(f"packets of {sender[:8]}, which is not present, like too many others")
+            return
+        peer = self._peer(sender)
+        splitter = Splitter()
+        try:
+            with self._noticing_loss():
+                for packet in splitter.feed(payload):
+                    peer.routed_packet(packet)
+        except CodecError as error:
+            self.drop(str(error))
+        else:
+            if not payload or not splitter.is_empty:
+                self.drop("a packet that ends too early")
+
+    def admitted(self, node: NodeId, incarnation: int) -> bool:
+        """See the port."""
+        return self.admits(node, incarnation)
+
+    def deliver(self, node: NodeId, frames: Frames) -> None:
+        """See the port."""
+        self.counters.packets_received += 1
+        self.counters.frames_received += int.from_bytes(frames[1:5], "big")
+        try:
+            self.receive(node, frames)
+        except Exception:
+            logger.exception("what came from node %s could not be handled", node[:8])
+
+    def acknowledge_later(self, peer: Peer) -> None:
+        """See the port. One timer serves all peers."""
+        self._to_acknowledge.add(peer)
+        if self._acknowledging is None:
+            loop = asyncio.get_running_loop()
+            self._acknowledging = loop.call_later(self._options.acknowledge_after_s, self._acknowledge)
+
+    def drop(self, why: str) -> None:
+        """See the port."""
+        self.counters.dropped += 1
+        if self.counters.dropped & (self.counters.dropped - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood logs little
+            logger.warning("dropped what came over the wire (%d so far): %s", self.counters.dropped, why)
+
+    # --- inside
+
+    def _peer(self, node: NodeId) -> Peer:
+        peer = self._peers.get(node)
+        if peer is None:
+            peer = Peer(self.node_id, node, self, lambda payload: self.put(node, payload), self._options)
+            self._peers[node] = peer
+        return peer
+
+    def _is_one_too_many(self, node: NodeId) -> bool:
+        return node not in self._peers and len(self._peers) - len(self._present) >= _MOST_STRANGERS
+
+    @contextmanager
+    def _noticing_loss(self) -> Generator[None]:
+        """Take a session that turns out to be gone for the end of this node, not for an error of what used it."""
+        try:
+            yield
+        except FabricLostError as error:
+            self.lost(str(error))
+
+    def _flush(self) -> None:
+        nodes, self._to_flush = self._to_flush, set()
+        with self._noticing_loss():
+            for node in nodes:
+                if node == self.node_id:
+                    frames, self._loopback = self._loopback, []
+                    self.receive(node, wrap_all(frames))
+                elif peer := self._peers.get(node):
+                    peer.flush()
+
+    def _acknowledge(self) -> None:
+        self._acknowledging = None
+        peers, self._to_acknowledge = self._to_acknowledge, set()
+        with self._noticing_loss():
+            for peer in peers:
+                peer.acknowledge()
+
+    def _want_link(self, peer: Peer) -> None:
+        if peer.dialing or not self._options.direct_links or peer.node not in self._present:
+            return
+        if peer.dial_after <= asyncio.get_running_loop().time() and (addresses := self.addresses_of(peer.node)):
+            peer.dialing = True
+            self._tasks.start(self._dial(peer, addresses), f"link to {peer.node[:8]}")
+
+    async def _dial(self, peer: Peer, addresses: Sequence[str]) -> None:
+        try:
+            for address in addresses:
+                try:
+                    link, node = await self.dial_link(address)
+                except FabricError as error:
+                    logger.debug("no direct link to %s: %s", peer.node[:8], error)
+                    continue
+                if node == peer.node and self._peers.get(node) is peer:
+                    peer.failed_dials = 0
+                    peer.attach(link, dialed_here=True)
+                    return
+                link.abort()
+            peer.failed_dials += 1
+            delay_s = self._options.redial.delay_s(peer.failed_dials, random.random())
+            peer.dial_after = asyncio.get_running_loop().time() + delay_s
+        finally:
+            peer.dialing = False
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_LOOK_INTERVAL_S)
+            with self._noticing_loss():
+                for peer in list(self._peers.values()):
+                    peer.look(loop.time())

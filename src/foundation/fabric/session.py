@@ -1,0 +1,235 @@
+"""What two nodes have said to each other: nothing lost, doubled or reordered by a cut or a change of path. Pure.
+
+Packets are numbered per channel and kept until the other side has acknowledged them. A new path begins with both sides
+telling the last numbers they have seen; then each goes on from there. The bytes that are not acknowledged are the
+flow control: a channel stops at ``window_bytes``, whatever the path.
+
+The scheme is that of TCP's cumulative acknowledgement, one level up, so that it survives the connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from foundation.errors import CodecError
+from foundation.fabric.channels import CHANNELS, Channel
+from foundation.fabric.packet import Ack, Data, Flags, pack_ack, pack_frames, pack_piece, read_total, wrap_one
+
+PIECE_BYTES = 64 << 10
+"""No packet carries much more: so long may an urgent frame wait behind a packet that has begun."""
+
+
+class _Outgoing:
+    """One channel, from here to there."""
+
+    __slots__ = ("acknowledged", "flying", "next_number", "queue", "resend", "unacknowledged", "whole", "whole_at")
+
+    def __init__(self) -> None:
+        self.queue: deque[bytes] = deque()
+        self.next_number = 1
+        self.acknowledged = 0
+        self.unacknowledged: deque[bytes] = deque()
+        self.flying = 0
+        """Bytes of the unacknowledged packets."""
+        self.resend = 0
+        """How many of the unacknowledged packets, from the newest back, are still to be sent on the present path."""
+        self.whole: memoryview | None = None
+        """A large frame of which pieces have been sent."""
+        self.whole_at = 0
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.resend or self.queue or self.whole is not None)
+
+
+class _Incoming:
+    """One channel, from there to here."""
+
+    __slots__ = ("pieces", "seen", "total", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.unconfirmed = 0
+        """Bytes that arrived since the other side was last told."""
+        self.pieces: list[bytes] = []
+        self.total = 0
+
+
+class Session:
+    """One side of a session. Frames go in by :meth:`enqueue` and come out, over there, of :meth:`receive`."""
+
+    def __init__(self, window_bytes: int, most_frame_bytes: int) -> None:
+        self._window = window_bytes
+        self._confirm_every = min(window_bytes // 4, 128 << 10)
+        self._most_frame = most_frame_bytes
+        self._outgoing = {channel: _Outgoing() for channel in CHANNELS}
+        self._incoming = {channel: _Incoming() for channel in CHANNELS}
+        self.waiting_bytes = 0
+        """Bytes of frames that no packet holds yet."""
+        self.ack_due = False
+        """So much has arrived since the other side was told that it is time to tell it."""
+        self.ack_owed = False
+        """Something has arrived that the other side does not know of yet."""
+        self.duplicates = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether anything is to be sent, window or not."""
+        return any(out.has_work for out in self._outgoing.values())
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """Bytes that were sent and of which the other side has not yet said that they arrived."""
+        return sum(out.flying for out in self._outgoing.values())
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of packets that arrived over there; it grows as long as anybody listens."""
+        return sum(out.acknowledged for out in self._outgoing.values())
+
+    def enqueue(self, channel: Channel, frame: bytes) -> None:
+        """Let a frame wait for its turn."""
+        self._outgoing[channel].queue.append(frame)
+        self.waiting_bytes += len(frame)
+
+    def next_packets(self, most_bytes: int) -> list[bytes]:
+        """Return what to send now on the present path, urgent channels first, about ``most_bytes`` in all."""
+        packets: list[bytes] = []
+        size = 0
+        for channel, out in self._outgoing.items():
+            while size < most_bytes and (packet := self._next_packet(channel, out)) is not None:
+                packets.append(packet)
+                size += len(packet)
+        return packets
+
+    def receive(self, data: Data) -> memoryview | bytes | None:
+        """Take a data packet; return a MessagePack array of frames if that makes any complete.
+
+        A packet that came before is dropped. Raises :class:`GapError` when one before it is missing, which no path in
+        order can do: then resume.
+        """
+        incoming = self._incoming.get(data.channel)  # type: ignore[call-overload]
+        if incoming is None:
+            message = f"a packet in a channel {data.channel} that does not exist"
+            raise CodecError(message)
+        self._arrived(data.channel, data.seen)
+        self.ack_owed = True
+        if data.number <= incoming.seen:
+            self.duplicates += 1
+            self.ack_due = True  # whoever sends it again does not know that it arrived
+            return None
+        if data.number != incoming.seen + 1:
+            message = f"packet {data.number} came after {incoming.seen}"
+            raise GapError(message)
+        incoming.seen = data.number
+        incoming.unconfirmed += len(data.body)
+        if incoming.unconfirmed >= self._confirm_every:
+            self.ack_due = True
+        return self._assemble(incoming, data) if data.flags else data.body
+
+    def receive_ack(self, ack: Ack) -> None:
+        """Take an acknowledgement."""
+        for channel, seen in ack.seen.items():
+            self._arrived(channel, seen)
+
+    def ack(self) -> bytes:
+        """Return an acknowledgement of all that has arrived."""
+        self.ack_due = self.ack_owed = False
+        for incoming in self._incoming.values():
+            incoming.unconfirmed = 0
+        return pack_ack(self.seen())
+
+    def seen(self) -> dict[int, int]:
+        """Return the number of the last packet that arrived in each channel that has any."""
+        return {int(channel): incoming.seen for channel, incoming in self._incoming.items() if incoming.seen}
+
+    def resume(self, seen: Mapping[int, int]) -> None:
+        """Go on, on a new path, behind what the other side has seen; the rest is sent again."""
+        for channel, number in seen.items():
+            self._arrived(channel, number)
+        for out in self._outgoing.values():
+            out.resend = len(out.unacknowledged)
+
+    def _next_packet(self, channel: Channel, out: _Outgoing) -> bytes | None:
+        if out.resend:
+            packet = out.unacknowledged[-out.resend]
+            out.resend -= 1
+            return packet
+        if out.flying >= self._window:
+            return None
+        if out.whole is not None:
+            return self._keep(out, self._next_piece(channel, out))
+        if not out.queue:
+            return None
+        if len(out.queue[0]) > PIECE_BYTES:
+            out.whole, out.whole_at = memoryview(out.queue.popleft()), 0
+            return self._keep(out, self._next_piece(channel, out))
+        frames = self._small_frames(out.queue)
+        return self._keep(out, pack_frames(channel, out.next_number, self._confirm(channel), frames))
+
+    def _small_frames(self, queue: deque[bytes]) -> list[bytes]:
+        frames: list[bytes] = []
+        size = 0
+        while queue and size + len(queue[0]) <= PIECE_BYTES:
+            frame = queue.popleft()
+            size += len(frame)
+            frames.append(frame)
+        self.waiting_bytes -= size
+        return frames
+
+    def _next_piece(self, channel: Channel, out: _Outgoing) -> bytes:
+        whole = out.whole
+        assert whole is not None  # noqa: S101 - asked by the caller
+        piece = whole[out.whole_at : out.whole_at + PIECE_BYTES]
+        flags = Flags.FIRST if out.whole_at == 0 else Flags(0)
+        out.whole_at += len(piece)
+        self.waiting_bytes -= len(piece)
+        if out.whole_at == len(whole):
+            flags |= Flags.LAST
+            out.whole = None
+        return pack_piece(channel, out.next_number, self._confirm(channel), piece, flags, len(whole))
+
+    def _keep(self, out: _Outgoing, packet: bytes) -> bytes:
+        out.next_number += 1
+        out.unacknowledged.append(packet)
+        out.flying += len(packet)
+        return packet
+
+    def _confirm(self, channel: Channel) -> int:
+        """Return what has arrived in a channel; the packet that carries it is an acknowledgement."""
+        incoming = self._incoming[channel]
+        incoming.unconfirmed = 0
+        return incoming.seen
+
+    def _arrived(self, channel: int, seen: int) -> None:
+        """Forget packets that the other side has seen; a stale or impossible number changes nothing."""
+        out = self._outgoing.get(channel)  # type: ignore[call-overload]
+        if out is None or seen >= out.next_number:
+            return
+        while out.acknowledged < seen:
+            out.flying -= len(out.unacknowledged.popleft())
+            out.acknowledged += 1
+        out.resend = min(out.resend, len(out.unacknowledged))
+
+    def _assemble(self, incoming: _Incoming, data: Data) -> bytes | None:
+        body = data.body
+        if data.flags & Flags.FIRST:
+            incoming.pieces.clear()
+            incoming.total, body = read_total(body)
+        if incoming.total > self._most_frame:
+            message = f"a frame of {incoming.total} bytes, more than {self._most_frame}"
+            raise CodecError(message)
+        incoming.pieces.append(bytes(body))
+        if not data.flags & Flags.LAST:
+            return None
+        frame = b"".join(incoming.pieces)
+        incoming.pieces.clear()
+        if len(frame) != incoming.total:
+            message = f"pieces of {len(frame)} bytes for a frame of {incoming.total}"
+            raise CodecError(message)
+        return wrap_one(frame)
+
+
+class GapError(Exception):
+    """A packet is missing: what comes after it cannot be taken."""

@@ -1,0 +1,74 @@
+"""``foundation status``: who is in and what runs where."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+
+from tests.commands import commands
+
+COUNTERS = """
+from foundation import Process
+
+class Counter(Process):
+    async def add(self) -> None: ...
+
+async def main(cluster):
+    counter = await cluster.start_process(Counter, name=f"counter of {cluster.name}")
+    await counter.add()
+    print("added", flush=True)
+"""
+
+
+async def test_status_shows_members_and_processes() -> None:
+    """It lists each member and each process, as tables or as JSON, soon, and is not a member itself."""
+    async with commands() as cli:
+        (cli.ground.folder / "counters.py").write_text(COUNTERS)
+        async with (
+            await cli.start("node", "counters", "--name", "one", "--role", "web,db") as one,
+            await cli.start("node", "counters", "--name", "other") as other,
+        ):
+            await one.line("added")
+            await other.line("added")
+            began = asyncio.get_running_loop().time()
+            code, text = await cli.end("status", "--json")
+            seconds = asyncio.get_running_loop().time() - began
+            table_code, table = await cli.end("status")
+            assert one.output.count(" is up") <= 1
+    assert (code, table_code) == (0, 0)
+    members = {member["name"]: member for member in json.loads(text)["members"]}
+    assert members.keys() == {"one", "other"}
+    assert (members["one"]["status"], members["one"]["incarnation"]) == ("up", 1)
+    assert members["one"]["roles"] == ["web", "db"]
+    (process,) = members["other"]["processes"]
+    assert (process["name"], process["class"], process["handled"]) == ("counter of other", "counters:Counter", 1)
+    assert "counter of one" in table
+    assert seconds < 1.5
+
+
+async def test_status_tells_who_does_not_answer() -> None:
+    """A member that cannot be reached is shown without an answer, and the others are shown all the same."""
+    async with (
+        commands() as cli,
+        await cli.start("node", "--name", "one") as one,
+        await cli.start("node", "--name", "other") as other,
+    ):
+        await one.line("one is ready")
+        await other.line("other is ready")
+        other.send(signal.SIGSTOP)
+        await one.line("other is unreachable")
+        code, text = await cli.end("status", "--json")
+    assert code == 0
+    members = {member["name"]: member for member in json.loads(text)["members"]}
+    assert members["one"]["processes"] == []
+    assert members["other"]["processes"] is None
+
+
+async def test_status_with_nobody_there() -> None:
+    """Where no node runs it says so in one line after the time limit, with exit code 1."""
+    async with commands() as cli:
+        code, output = await cli.end("status", "--timeout", "0.2", "--cluster-name", "empty")
+    assert code == 1
+    assert output.startswith("foundation: no node of the cluster 'empty' was found within 0.2 s (by local)")
+    assert len(output.splitlines()) == 1

@@ -1,0 +1,1 @@
+"""The programs that a new user reads first."""
