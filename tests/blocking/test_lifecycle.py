@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,7 +13,14 @@ import pytest
 
 import foundation
 from foundation import blocking
-from foundation.errors import ConfigurationError, FabricLostError, ListenError, NotRunningError, RunningLoopError
+from foundation.errors import (
+    ConfigurationError,
+    FabricLostError,
+    ListenError,
+    NotRunningError,
+    RemoteError,
+    RunningLoopError,
+)
 from foundation.processes import ProcessOptions
 from tests.blocking.conftest import StartNodes
 from tests.blocking.samples import Counter
@@ -133,6 +141,24 @@ def test_a_process_cannot_block_its_own_loop(start_nodes: StartNodes) -> None:
     counter = here.start_process(Counter)
     with pytest.raises(RunningLoopError, match="cannot use"):
         here.run(within())
+
+
+def test_a_loop_that_breaks_off_ends_who_waits() -> None:
+    """When something ends the whole loop, threads that wait are told, and a new cluster gets a new loop."""
+    given: dict[str, Any] = {"cluster": "static", "cookie": "tests", "transport": "memory"}
+    given["processes"] = ProcessOptions(stop_timeout_s=0.1)
+    cluster = blocking.start_cluster(**given)
+    counter = cluster.start_process(Counter)
+    waiting = in_thread(blocking.options(counter, timeout_s=None).never)
+    assert Counter.waiting.acquire(timeout=WITHIN_S)
+    cluster._session.thread.soon(sys.exit)
+    with pytest.raises((NotRunningError, RemoteError)):
+        waiting.result(WITHIN_S)
+    cluster.stop()
+    with pytest.raises(NotRunningError):
+        counter.add(1)
+    with blocking.start_cluster(**given) as other:
+        assert other.start_process(Counter).add(1) == 1
 
 
 async def test_a_program_that_just_ends_leaves_in_order() -> None:

@@ -146,6 +146,7 @@ class Cluster:
         return Stream(self._session, source)
 
     def _begin(self) -> Process:
+        self._session.thread.stops.append(self._stop)
         self._session.start(self._session.close_when_lost(self.asynchronous.until_lost()), "watch the fabric")
         return self.asynchronous.ref(Process, "any")
 
@@ -162,6 +163,7 @@ class Cluster:
             failure = error
         await self._session.close(lambda: NotRunningError(_STOPPED))
         self.stopped = True
+        self._session.thread.stops.remove(self._stop)
         leave_thread(self._session.thread)
         for job in self._waiting:
             self._session.thread.finished(job)

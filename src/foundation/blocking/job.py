@@ -6,9 +6,12 @@ import asyncio
 from _thread import allocate_lock
 from collections.abc import Coroutine
 from contextvars import copy_context
+from threading import get_ident, main_thread
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+_LOOK_INTERVAL_S = 0.5
 
 
 class Job(Generic[T]):
@@ -33,7 +36,9 @@ class Job(Generic[T]):
 
     def wait(self, timeout_s: float | None = None) -> T:
         """Return the result or raise the error, once; TimeoutError when neither came in time."""
-        if not self._gate.acquire(timeout=-1 if timeout_s is None else timeout_s):
+        if timeout_s is None:
+            self._wait_for_ever()
+        elif not self._gate.acquire(timeout=timeout_s):
             raise TimeoutError
         error, self._error = self._error, None
         if error is None:
@@ -56,6 +61,14 @@ class Job(Generic[T]):
                 self.work.close()
             self._error = error
             self._end()
+
+    def _wait_for_ever(self) -> None:
+        if get_ident() != main_thread().ident:
+            self._gate.acquire()
+            return
+        # Now and then Python must have a look: a signal that comes just before the wait does not end it.
+        while not self._gate.acquire(timeout=_LOOK_INTERVAL_S):
+            pass
 
     def _end(self) -> None:
         self.done = True

@@ -38,6 +38,7 @@ class LoopThread:
         self.loop = _new_loop()
         self.users = 0
         self.is_forked = False
+        self.stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._queue: deque[tuple[Callable[[Job[Any]], None], Job[Any]]] = deque()
         self._open: set[Job[Any]] = set()
         self._awake = False
@@ -46,6 +47,11 @@ class LoopThread:
         self._tasks = TaskScope("blocking clusters")
         self._thread = Thread(target=self._run, name="foundation", daemon=True)
         self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the loop has ended, perhaps because something on it ended it."""
+        return self._over is not None
 
     def submit(self, begin: Callable[[Job[Any]], None], job: Job[Any]) -> None:
         """Have ``begin(job)`` called on the loop soon; the job fails with NotRunningError when the loop is gone."""
@@ -101,16 +107,23 @@ class LoopThread:
     def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-                runner.run(self._serve())
-                self._close_queue()
+                try:
+                    runner.run(self._serve())
+                except (SystemExit, KeyboardInterrupt) as error:  # these pass through a loop and break it off
+                    logger.error("%r was raised on the clusters' event loop: they are stopped", error)  # noqa: TRY400
+                    runner.run(self._stop_users())
+                finally:
+                    self._close_queue()
         except RuntimeError as error:  # at interpreter exit no thread can be started to wind up the executor
             logger.debug("the event loop was closed, but for its executor: %s", error)
-        finally:
-            self._close_queue()
 
     async def _serve(self) -> None:
         async with self._tasks:
             await self._ended.wait()
+
+    async def _stop_users(self) -> None:
+        for stop in list(self.stops):
+            await stop()
 
     def _close_queue(self) -> None:
         self._ended.set()
@@ -148,7 +161,7 @@ class _Shared:
             raise NotRunningError(_FORKED)
         with self._lock:
             self._was_used = True
-            if self._thread is None:
+            if self._thread is None or self._thread.is_over:
                 self._thread = LoopThread()
             self._thread.users += 1
             return self._thread
