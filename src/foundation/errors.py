@@ -8,7 +8,8 @@
     │   └── MissingExtraError         an optional package is absent; names the `pip install` line
     ├── LifecycleError
     │   ├── NotRunningError           used before it was started or after it was stopped
-    │   └── AlreadyRunningError       started twice
+    │   ├── AlreadyRunningError       started twice
+    │   └── RunningLoopError          a blocking call would hold up an event loop (also a RuntimeError)
     ├── DiscoveryError                a strategy can neither look up nor announce at the moment
     ├── FabricError
     │   ├── ListenError               the listening address cannot be bound
@@ -63,6 +64,10 @@ class NotRunningError(LifecycleError):
 
 class AlreadyRunningError(LifecycleError):
     """It runs already, and only one may."""
+
+
+class RunningLoopError(LifecycleError, RuntimeError):
+    """A blocking call was made in a thread in which an event loop is running."""
 
 
 class DiscoveryError(FoundationError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+FACES = ("tests/typing/public_face.py", "tests/typing/blocking_face.py")
 
 # The checkers read the library and what it stands on.
 pytestmark = pytest.mark.timeout(180)
@@ -36,13 +37,20 @@ options(counter, time_s=1.0)
 await cluster.ref(Adds, "counter").add("x")
 number: str = await counter.add(1)
 async for text in counter.watch(): text.upper()
+blocking.call(facade.reference.add, "x")
+blocking.call(facade.reference.add, m=1)
+blocking.call(facade.reference.subtract)
+text: str = blocking.call(facade.reference.add, 1)
+blocking.cast(facade.reference.add, "x")
+plain: Counter = facade
+blocking.start_process(Counter, "x")
 """.strip().splitlines()
 
 BEFORE = """
-from foundation import Cluster, cast, options, spec
+from foundation import Cluster, blocking, cast, options, spec
 from tests.typing.public_face import Adds, Counter, Idle, Shop
 
-async def wrong(cluster: Cluster, counter: Counter, shop: Shop) -> None:
+async def wrong(cluster: Cluster, counter: Counter, shop: Shop, facade: blocking.Blocking[Counter]) -> None:
 """.lstrip()
 
 
@@ -77,12 +85,12 @@ def wrong(tmp_path: Path) -> Path:
 
 def test_mypy_accepts_what_is_right() -> None:
     """Calls, streams, casts, options, names and starts have for mypy the types that are promised."""
-    assert "Success" in run("mypy", "--strict", "tests/typing/public_face.py", cwd=ROOT)
+    assert "Success" in run("mypy", "--strict", *FACES, cwd=ROOT)
 
 
 def test_pyright_accepts_what_is_right() -> None:
     """Calls, streams, casts, options, names and starts have for pyright the types that are promised."""
-    assert "0 errors" in run("pyright", "--project", "pyproject.toml", "tests/typing/public_face.py", cwd=ROOT)
+    assert "0 errors" in run("pyright", "--project", "pyproject.toml", *FACES, cwd=ROOT)
 
 
 def test_mypy_finds_what_is_wrong(wrong: Path) -> None:

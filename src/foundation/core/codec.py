@@ -71,6 +71,11 @@ class Codec:
         self._extensions[extension.code] = extension
         self._by_type.clear()
 
+    def replacing(self, extension: Extension) -> Codec:
+        """Return a codec with the same extensions, but with this one in place of the one that has its code."""
+        others = [known for known in self._extensions.values() if known.code != extension.code]
+        return Codec([extension, *others])
+
     def decoder(self, annotation: Any) -> Decoder[Any]:  # noqa: ANN401 - annotations have no common type
         """Make a decoder for ``annotation``; raises TypeError when no bytes could ever become that."""
         made = msgspec.msgpack.Decoder(annotation, dec_hook=self._decode_other, ext_hook=self._decode_extension)

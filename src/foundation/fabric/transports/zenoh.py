@@ -34,6 +34,7 @@ RUNTIME = "(rx: (worker_threads: 1), tx: (worker_threads: 1), app: (worker_threa
 """One worker thread for each job: measured to give the lowest latency; a user's own ZENOH_RUNTIME wins."""
 
 _WATCH_INTERVAL_S = 0.5
+_CALLER_END_S = 1.0
 _PORT_TRIES = 5
 _MEETING_POLL_S = 0.004
 _MOST_ENDPOINTS = 8
@@ -77,6 +78,7 @@ class ZenohSession:
         self._inbox = _Inbox(asyncio.get_running_loop())
         self._declared: set[Any] = set()  # what Zenoh hands out ends when it is garbage collected
         self._publishers: dict[str, zenoh.Publisher] = {}
+        self._callers: set[threading.Thread] = set()
         self._lost = lost
         self._introducers = ThreadPoolExecutor(_MOST_INTRODUCERS, "introducer")
         self._tasks = TaskScope("zenoh session")
@@ -104,7 +106,9 @@ class ZenohSession:
             deliver(receive, str(sample.key_expr), sample.payload.to_bytes())
 
         with _closing_is_loss():
-            return self._keep(self._session.declare_subscriber(expression, on_sample))
+            with self._noticing_threads():
+                declared = self._session.declare_subscriber(expression, on_sample)
+            return self._keep(declared)
 
     def declare(self, token: str) -> Undo:
         """See the port."""
@@ -119,7 +123,9 @@ class ZenohSession:
             deliver(changed, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
 
         with _closing_is_loss():
-            return self._keep(self._session.liveliness().declare_subscriber(expression, on_sample, history=True))
+            with self._noticing_threads():
+                declared = self._session.liveliness().declare_subscriber(expression, on_sample, history=True)
+            return self._keep(declared)
 
     async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
         """Open a second, short session to both nodes, through which gossip makes them known to each other.
@@ -179,6 +185,18 @@ class ZenohSession:
     def _close_session(self) -> None:
         with suppress(zenoh.ZError):
             self._session.close()  # type: ignore[no-untyped-call]
+        for thread in self._callers:
+            thread.join(_CALLER_END_S)
+
+    @contextmanager
+    def _noticing_threads(self) -> Generator[None]:
+        """Remember the daemon thread that Zenoh starts for a callback.
+
+        It ends soon after the session; were the interpreter to end first, that thread would abort the program.
+        """
+        before = set(threading.enumerate())
+        yield
+        self._callers |= {thread for thread in set(threading.enumerate()) - before if "pyo3" in thread.name}
 
     def _keep(self, declared: Any) -> Undo:  # noqa: ANN401 - subscribers and tokens share no type
         self._declared.add(declared)

@@ -1,0 +1,41 @@
+"""The same cluster for threads: scripts, Flask, Django, notebooks.
+
+``with foundation.blocking.start_cluster() as cluster:`` runs the node on an event loop in a daemon thread. The calls
+are those of :mod:`foundation` and wait for their results: ``counter.add(2)`` returns the number. They wrap the same
+objects, and every thread may use them at once, but none in which an event loop is running.
+"""
+
+from foundation.blocking.cluster import Cluster
+from foundation.blocking.module_calls import (
+    call,
+    cast,
+    cluster_info,
+    events,
+    members,
+    options,
+    ref,
+    send,
+    start_process,
+    stop_process,
+)
+from foundation.blocking.reference import Blocking
+from foundation.blocking.starting import current_cluster, start_cluster
+from foundation.blocking.stream import Stream
+
+__all__ = [
+    "Blocking",
+    "Cluster",
+    "Stream",
+    "call",
+    "cast",
+    "cluster_info",
+    "current_cluster",
+    "events",
+    "members",
+    "options",
+    "ref",
+    "send",
+    "start_cluster",
+    "start_process",
+    "stop_process",
+]

@@ -1,0 +1,87 @@
+"""The calls of the module ``foundation.blocking``: those of the one cluster that runs in this program."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple, overload
+
+from foundation import processes
+from foundation.blocking.reference import Blocking
+from foundation.blocking.starting import cluster_of, current_cluster
+from foundation.blocking.stream import Stream
+from foundation.cluster import ClusterInfo
+from foundation.cluster.cluster import Node
+from foundation.membership import Member, MemberEvent
+from foundation.processes import Spec
+from foundation.processes.calling.reference import remote_method
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_UNSET: Any = object()
+
+
+@overload
+def call(method: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+@overload
+def call(method: Callable[P, AsyncIterator[T]], /, *args: P.args, **kwargs: P.kwargs) -> Stream[T]: ...
+def call(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a method and wait: ``call(counter.reference.add, 2)`` is checked like ``await counter.reference.add(2)``.
+
+    A method that streams gives a :class:`Stream`. References in results are those for async code, as their types say.
+    """
+    reference, bound = remote_method(method)
+    cluster = cluster_of(reference)
+    if isinstance(reference, Blocking):
+        return method(*args, **kwargs)
+    made = method(*args, **kwargs)
+    return cluster.iterate(made) if bound.stream else cluster.run(made)
+
+
+def cast(method: Callable[P, Coroutine[Any, Any, Any]], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    """Have a method called without waiting for its end; see :func:`foundation.cast`."""
+    reference, _ = remote_method(method)
+    cluster_of(reference).run(processes.cast(method, *args, **kwargs))
+
+
+def options(reference: Blocking[T], *, timeout_s: float | None = _UNSET) -> Blocking[T]:
+    """Return a reference to the same process whose calls have other limits; see :func:`foundation.options`."""
+    return processes.options(reference, timeout_s=timeout_s)
+
+
+def start_process(
+    cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+) -> Blocking[T]:
+    """See :meth:`foundation.blocking.Cluster.start_process`."""
+    return current_cluster().start_process(cls, *args, name=name, node=node)
+
+
+def stop_process(reference: object, reason: str = "stopped") -> None:
+    """See :meth:`foundation.blocking.Cluster.stop_process`."""
+    current_cluster().stop_process(reference, reason)
+
+
+def send(target: object, message: object) -> None:
+    """See :meth:`foundation.blocking.Cluster.send`."""
+    current_cluster().send(target, message)
+
+
+def ref(cls: Callable[..., T], name: str) -> Blocking[T]:
+    """See :meth:`foundation.blocking.Cluster.ref`."""
+    return current_cluster().ref(cls, name)
+
+
+def cluster_info() -> ClusterInfo:
+    """See :meth:`foundation.blocking.Cluster.cluster_info`."""
+    return current_cluster().cluster_info()
+
+
+def members() -> list[Member]:
+    """See :meth:`foundation.blocking.Cluster.members`."""
+    return current_cluster().members()
+
+
+def events() -> Stream[MemberEvent]:
+    """See :meth:`foundation.blocking.Cluster.events`."""
+    return current_cluster().events()

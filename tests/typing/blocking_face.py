@@ -1,0 +1,57 @@
+"""What a type checker must know about the blocking facade. Only checked, never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import foundation
+from foundation import MemberEvent, blocking, spec
+from foundation.blocking import Blocking, Cluster, Stream
+from tests.typing.public_face import Adds, Counter, Idle, Shop
+
+
+def starting(cluster: Cluster) -> None:
+    counter = cluster.start_process(Counter, 5, name="counter")
+    assert_type(counter, Blocking[Counter])
+    assert_type(cluster.start_process(Idle), Blocking[Idle])
+    assert_type(cluster.start_process(Shop, "tea"), Blocking[Shop])
+    assert_type(cluster.start_process(spec(Counter, start=5), node=foundation.ANY), Blocking[Counter])
+    assert_type(blocking.start_process(Counter, 5), Blocking[Counter])
+    with blocking.start_cluster() as started:
+        assert_type(started, Cluster)
+
+
+def calling(cluster: Cluster, counter: Blocking[Counter], shop: Blocking[Shop]) -> None:
+    assert_type(counter.add(2), Any)
+    assert_type(counter.reference, Counter)
+    assert_type(blocking.call(counter.reference.add, 2), int)
+    assert_type(blocking.call(counter.reference.add, n=2), int)
+    assert_type(blocking.call(counter.reference.twin), Counter)
+    assert_type(cluster.blocking(blocking.call(counter.reference.twin)), Blocking[Counter])
+    assert_type(blocking.call(shop.reference.adder, counter.reference), int)
+    assert_type(cluster.run(counter.reference.add(2)), int)
+    assert_type(blocking.options(counter, timeout_s=0.2), Blocking[Counter])
+
+
+def streaming(cluster: Cluster, counter: Blocking[Counter]) -> None:
+    assert_type(blocking.call(counter.reference.watch, every_s=0.1), Stream[int])
+    for value in cluster.iterate(counter.reference.watch()):
+        assert_type(value, int)
+    with cluster.events() as events:
+        for event in events:
+            assert_type(event, MemberEvent)
+
+
+def casting(counter: Blocking[Counter]) -> None:
+    blocking.cast(counter.add, 3)
+    blocking.cast(counter.reference.add, n=3)
+
+
+def by_name(cluster: Cluster) -> None:
+    assert_type(cluster.ref(Counter, "counter"), Blocking[Counter])
+    assert_type(blocking.ref(Adds, "counter"), Blocking[Adds])
+    assert_type(blocking.call(cluster.ref(Adds, "counter").reference.add, 2), int)
+
+
+def taking_what_is_more(counter: Blocking[Counter]) -> Blocking[foundation.Process]:
+    return counter
