@@ -47,35 +47,52 @@ def cut_direct(node: foundation.Cluster, other: foundation.Cluster) -> None:
         direct.link.abort()
 
 
+class Writer:
+    """Writes numbers into a ledger on another node, and cuts the ways there."""
+
+    def __init__(self, here: foundation.Cluster, there: foundation.Cluster, ledger: Ledger) -> None:
+        self.here, self.there, self.ledger = here, there, ledger
+        self.written = 0
+        self.ways: set[str] = set()
+
+    async def write(self, count: int) -> None:
+        for _ in range(count):
+            await foundation.cast(self.ledger.write, self.written)
+            self.written += 1
+
+    async def use_until_linked(self) -> None:
+        async with asyncio.timeout(10):  # a link is dialed when it is used
+            while not peer_of(self.here, self.there).way == peer_of(self.there, self.here).way == "direct":
+                await self.ledger.read()
+
+    async def cut_routes(self) -> None:
+        NETWORK.cut(self.here.node.node_id, self.there.node.node_id)
+        await self.write(1)
+        NETWORK.heal()
+
+    async def check(self) -> None:
+        self.ways.add(str(peer_of(self.here, self.there).way))
+        await self.write(1)
+        assert await self.ledger.read() == list(range(self.written))
+        assert [number async for number in self.ledger.count(3)] == [0, 1, 2]
+
+
 async def test_200_cuts_and_changes_of_path_lose_and_double_nothing(start_nodes: StartNodes, transport: str) -> None:
     """After each of 200 cuts, of the link, of the routes or of both, calls, casts and streams work, all in order."""
     here, there = await start_nodes("here", "there", fabric=FabricOptions(stall_s=0.1))
-    ledger = await here.start_process(Ledger, node=there.node)
+    writer = Writer(here, there, await here.start_process(Ledger, node=there.node))
     chance = random.Random(4)
-    written = 0
-    ways: list[str] = []
     for _ in range(ROUNDS):
         if chance.random() < 0.5:
-            async with asyncio.timeout(10):  # a link is dialed when it is used
-                while not peer_of(here, there).way == peer_of(there, here).way == "direct":
-                    await ledger.read()
-        for _ in range(chance.randrange(5)):
-            await foundation.cast(ledger.write, written)
-            written += 1
+            await writer.use_until_linked()
+        await writer.write(chance.randrange(5))
         if chance.random() < 0.6:
             cut_direct(*chance.sample([here, there], 2))
-        ways.append(str(peer_of(here, there).way))
         if transport == "memory" and chance.random() < 0.4:  # the routes of the real engine are cut in tests/system
-            NETWORK.cut(here.node.node_id, there.node.node_id)
-            await foundation.cast(ledger.write, written)
-            written += 1
-            NETWORK.heal()
-        await foundation.cast(ledger.write, written)
-        written += 1
-        assert await ledger.read() == list(range(written))
-        assert [number async for number in ledger.count(3)] == [0, 1, 2]
+            await writer.cut_routes()
+        await writer.check()
     assert peer_of(here, there)._session.waiting_bytes == 0
-    assert {"direct", "routed"} <= set(ways)
+    assert {"direct", "routed"} <= writer.ways
 
 
 async def test_a_link_is_used_as_soon_as_there_is_one(start_nodes: StartNodes) -> None:
