@@ -71,7 +71,7 @@ def _result(medians: dict[str, dict[str, float]]) -> dict[str, Any]:
     routed = medians.get("foundation_routed", {})
     against = {
         name: {key: round(routed[key] / peers[name][key], 3) for key in KEYS if key in routed and peers[name].get(key)}
-        for name in ("erlang", "zenoh")
+        for name in ("erlang", "zenoh", "zenoh_asyncio")
         if name in peers and routed
     }
     return ours | {"peers": peers, "ratios": ratios, "routed_ratios": against}

@@ -51,6 +51,7 @@ SYSTEMS = (
     System("foundation_routed", "foundation_calls", environment={"BENCHMARK_ROUTED": "1"}),
     System("asyncio_tcp", "asyncio_tcp"),
     System("zenoh", "zenoh_raw"),
+    System("zenoh_asyncio", "zenoh_raw", environment={"BENCHMARK_ON_THE_LOOP": "1"}),
     System("erlang", "erlang"),
     System("xoscar", "xoscar_calls", python=PEERS),
     System("ray", "ray_calls", python=PEERS, has_server=False, starts_fast=False),

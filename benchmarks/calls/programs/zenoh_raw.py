@@ -39,6 +39,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+ON_THE_LOOP = "BENCHMARK_ON_THE_LOOP"
+"""Environment variable: when set, the server answers from its event loop."""
+
+
 class Caller:
     """Numbers the calls, and brings the answers from Zenoh's threads to the loop, with one wake-up per burst."""
 
@@ -71,12 +75,35 @@ class Caller:
             self._pending.pop(int.from_bytes(frame[:_NUMBER], "big")).set_result(b"x" * _NUMBER + frame[_NUMBER:])
 
 
+class Relay:
+    """Answers from the event loop, where a handler would run, and not from Zenoh's thread."""
+
+    def __init__(self, publisher: zenoh.Publisher) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._publisher = publisher
+        self._arrived: deque[zenoh.ZBytes] = deque()
+        self._awake = False
+
+    def answer(self, payload: zenoh.ZBytes) -> None:
+        """Take a call; runs in Zenoh's thread."""
+        self._arrived.append(payload)
+        if not self._awake:
+            self._awake = True
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        self._awake = False
+        while self._arrived:
+            self._publisher.put(self._arrived.popleft())
+
+
 async def serve(_plan: Plan, ready: Ready) -> None:
     """Echo every sample."""
     endpoint = f"tcp/127.0.0.1:{free_port()}"
     with session(listen=endpoint) as opened:
         publisher = opened.declare_publisher("answers", congestion_control=zenoh.CongestionControl.BLOCK)
-        subscriber = opened.declare_subscriber("calls", lambda sample: publisher.put(sample.payload))
+        answer = publisher.put if not os.environ.get(ON_THE_LOOP) else Relay(publisher).answer
+        subscriber = opened.declare_subscriber("calls", lambda sample: answer(sample.payload))
         await ready(endpoint)
         subscriber.undeclare()  # type: ignore[no-untyped-call]
 
