@@ -37,6 +37,7 @@ _WATCH_INTERVAL_S = 0.5
 _CALLER_END_S = 1.0
 _PORT_TRIES = 5
 _MEETING_POLL_S = 0.004
+_INTERESTS_MS = 1000
 _MOST_ENDPOINTS = 8
 _MOST_INTRODUCERS = 32
 _MOST_PUBLISHERS = 1024
@@ -277,6 +278,9 @@ def _configuration(
         # A dial into a black hole blocks further dials to the same peer until it times out.
         "transport/unicast/open_timeout": timeout_ms,
         "transport/unicast/accept_timeout": timeout_ms,
+        # A session that closes while it still owes an answer to an interest, as an introducer may, holds back the news
+        # of vanished tokens until this is over: 10 s by default, longer than any lease here.
+        "routing/interests/timeout": _INTERESTS_MS,
     }
     if listen:
         values["id"] = settings.node
