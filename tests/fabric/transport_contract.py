@@ -115,11 +115,15 @@ class TransportContract:
     # --- links -----------------------------------------------------------------------------------------------
 
     async def test_sessions_meet_at_their_endpoints(self, sessions: Sessions) -> None:
-        """An introduction returns once what is put on either side arrives on the other."""
+        """Once two sessions were introduced and see each other's tokens, what is put on either side arrives."""
         one, two = await sessions.open(), await sessions.open()
         assert one.endpoints
         at_one, at_two = Inbox.of(one, "frames/1/*"), Inbox.of(two, "frames/2/*")
+        tokens = Tokens.of(one), Tokens.of(two)
+        one.declare("presence/1")
+        two.declare("presence/2")
         await sessions.introduce(one, two)
+        await eventually(lambda: "presence/2" in tokens[0].there and "presence/1" in tokens[1].there)
         one.put("frames/2/1", b"hello")
         two.put("frames/1/2", b"hello back")
         await eventually(
