@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from foundation.core.channels import Channel
 from foundation.core.identity import NodeId, new_node_id
 from foundation.core.secret import Secret
 from foundation.fabric import Fabric, FabricOptions
@@ -32,7 +33,7 @@ class Node:
     def got_from(self, other: Node) -> list[Any]:
         return [value for sender, value in self.got if sender == other.id]
 
-    def _receive(self, node: NodeId, frames: memoryview | bytes) -> None:
+    def _receive(self, node: NodeId, frames: memoryview | bytes, _channel: Channel) -> None:
         self.got += [(node, value) for value in msgspec.msgpack.decode(frames)]
 
     def _presence_changed(self, node: NodeId, facts: bytes | None) -> None:

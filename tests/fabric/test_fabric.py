@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from foundation.core.channels import Channel
 from foundation.core.identity import NodeId, new_node_id
 from foundation.core.secret import Secret
 from foundation.errors import (
@@ -378,11 +379,11 @@ async def test_a_receiver_that_raises_does_not_stop_the_node(nodes: Nodes) -> No
     await eventually(lambda: two.got_from(one) == [0])  # from here on each frame goes by itself
     receive = two.fabric.peers.receive
 
-    def fail_on_bad(node: NodeId, frames: memoryview | bytes) -> None:
+    def fail_on_bad(node: NodeId, frames: memoryview | bytes, channel: Channel) -> None:
         if msgspec.msgpack.decode(frames) == ["bad"]:
             message = "broken on purpose"
             raise ValueError(message)
-        receive(node, frames)
+        receive(node, frames, channel)
 
     two.fabric.peers.receive = fail_on_bad
     for value in ("bad", 1, "bad", 2):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foundation.core.channels import CHANNELS, Channel
 from foundation.errors import CodecError
-from foundation.fabric.channels import CHANNELS, Channel
 from foundation.fabric.packet import Ack, Data, Flags, Splitter, pack_piece, unpack
 from foundation.fabric.session import PIECE_BYTES, GapError, Session
 
@@ -29,7 +29,7 @@ class End:
         self.got: dict[int, list[Any]] = {channel: [] for channel in CHANNELS}
 
     def send(self, channel: Channel, value: object) -> None:
-        self.session.enqueue(channel, msgspec.msgpack.encode(value))
+        assert self.session.enqueue(channel, msgspec.msgpack.encode(value), 1 << 30)
 
     def push(self, most_bytes: int = 1 << 30) -> None:
         self.wire += self.session.next_packets(most_bytes)

@@ -270,7 +270,7 @@ async def test_both_sides_of_a_partition_come_together_again(memory_nodes: Membe
     await everybody_is_up(*cluster)
     assert all(node.membership.me.incarnation > 1 for node in cluster)
     got: list[NodeId] = []
-    left[0].fabric.peers.receive = lambda node, _frames: got.append(node)
+    left[0].fabric.peers.receive = lambda node, _frames, _channel: got.append(node)
     right[0].fabric.send(left[0].id, b"\xc0")
     await eventually(lambda: got == [right[0].id])
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from foundation.core.channels import Channel
 from foundation.core.identity import NodeId, new_node_id
-from foundation.errors import NotDelivered
+from foundation.errors import NotDelivered, Overloaded
 from foundation.processes.host import Host
 
 Watch = Callable[[NodeId, NodeId, bytes], bool]
@@ -21,7 +22,11 @@ class Network:
         self.hosts: dict[NodeId, Host] = {}
         self.members: set[NodeId] = set()
         self.crowded: set[NodeId] = set()
-        """Nodes to which there is no room."""
+        """Nodes to which there is no room, save for what is urgent."""
+        self.overloaded: set[NodeId] = set()
+        """Nodes for which too much waits already, save for what is urgent."""
+        self.lanes: list[Channel] = []
+        """The channels of the frames so far."""
         self.eased = asyncio.Event()
         self.passes: Watch = lambda _source, _target, _frame: True
         """Called for each frame; False loses it."""
@@ -42,29 +47,33 @@ class MemoryWire:
     def __init__(self, network: Network) -> None:
         self.node_id = new_node_id()
         self._network = network
-        self._waiting: dict[NodeId, list[bytes]] = {}
+        self._waiting: dict[tuple[NodeId, Channel], list[bytes]] = {}
         network.members.add(self.node_id)
 
-    def send(self, node: NodeId, frame: bytes) -> None:
+    def send(self, node: NodeId, frame: bytes, channel: Channel) -> None:
         if node not in self._network.members:
             message = f"node {node[:8]} is not a member"
             raise NotDelivered(message)
+        if node in self._network.overloaded and channel is not Channel.CONTROL:
+            message = "too much waits"
+            raise Overloaded(message)
+        self._network.lanes.append(channel)
         if not self._network.passes(self.node_id, node, frame):
             return
-        frames = self._waiting.setdefault(node, [])
+        frames = self._waiting.setdefault((node, channel), [])
         if not frames:
-            asyncio.get_running_loop().call_soon(self._deliver, node)
+            asyncio.get_running_loop().call_soon(self._deliver, node, channel)
         frames.append(frame)
 
-    def room(self, node: NodeId) -> bool:
-        return node not in self._network.crowded
+    def room(self, node: NodeId, channel: Channel) -> bool:
+        return channel is Channel.CONTROL or node not in self._network.crowded
 
-    async def wait_for_room(self, node: NodeId) -> None:
-        while node in self._network.crowded:
+    async def wait_for_room(self, node: NodeId, channel: Channel) -> None:
+        while not self.room(node, channel):
             await self._network.eased.wait()
 
-    def _deliver(self, node: NodeId) -> None:
-        frames = self._waiting.pop(node)
+    def _deliver(self, node: NodeId, channel: Channel) -> None:
+        frames = self._waiting.pop((node, channel))
         host = self._network.hosts.get(node)
         if host is not None and {node, self.node_id} <= self._network.members:
-            host.receive(self.node_id, msgspec.msgpack.encode([msgspec.Raw(frame) for frame in frames]))
+            host.receive(self.node_id, msgspec.msgpack.encode([msgspec.Raw(frame) for frame in frames]), channel)

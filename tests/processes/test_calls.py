@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from foundation.core.channels import Channel
 from foundation.core.context import NO_CONTEXT, call_context
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import (
@@ -286,7 +287,7 @@ async def test_methods_that_are_not_there(here: Host, there: Host) -> None:
     with pytest.raises(NotDelivered, match="no method 'missing'"):
         await here.reference(Other, counter.process_id).missing()
     for name in ("started", "stopping", "handle_message", "__init__", "_get_seat", "reference"):
-        pending = here.calls.begin(counter.process_id, name, b"\x90", None, 1.0)
+        pending = here.calls.begin(counter.process_id, name, b"\x90", None, 1.0, Channel.EVENTS)
         outcome: Any = await pending.answer
         assert not outcome.by_handler
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from foundation.errors import CallTimeout, DeadlockError, Overloaded
+from foundation.core.channels import Channel
+from foundation.errors import ArgumentError, CallTimeout, DeadlockError, Overloaded, RemoteError
 from foundation.processes.calling.verbs import cast, options
 from foundation.processes.host import Host
 from foundation.processes.messages import Call, Open
@@ -109,6 +110,15 @@ async def test_what_is_no_deadlock_raises_no_alarm(here: Host, there: Host) -> N
     assert await one.ask(two, await here.start(Asker)) == "asker"
 
 
+class Lister(Process):
+    async def share(self, count: int) -> int:
+        return 6 // count
+
+    async def all(self, count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            yield number
+
+
 class Sink(Process):
     def __init__(self) -> None:
         self.got: list[int] = []
@@ -133,10 +143,38 @@ async def test_senders_wait_for_room(here: Host, there: Host, network: Network) 
     with pytest.raises(Overloaded, match="no room"):
         await options(sink, timeout_s=0.05).all()
     assert not giving.done()
+    assert await options(sink, channel="control").all() == []
     network.crowded.clear()
     network.eased.set()
     await giving
     assert await sink.all() == list(range(10))
+
+
+async def test_answers_take_the_lane_of_the_question(here: Host, there: Host, network: Network) -> None:
+    """What comes back through a reference comes in its channel, results, items and errors alike."""
+    lister = options(await here.start_on(there.node_id, Lister), channel="data")
+    network.lanes.clear()
+    assert await lister.share(2) == 3
+    assert [item async for item in lister.all(3)] == [0, 1, 2]
+    with pytest.raises(ZeroDivisionError):
+        await lister.share(0)
+    async for _ in lister.all(1_000_000):
+        break
+    before = len(network.lanes)
+    await until(lambda: len(network.lanes) > before, "the end of the stream")
+    assert set(network.lanes) == {Channel.DATA}
+    with pytest.raises(ArgumentError, match="no channel 'fast', only control, events, telemetry, data"):
+        options(lister, channel="fast")  # type: ignore[arg-type]
+
+
+async def test_an_answer_without_room_is_told_to_be_missing(here: Host, there: Host, network: Network) -> None:
+    """A handler that ran and whose answer cannot be sent: the caller hears that, and not nothing until its deadline."""
+    sink = await here.start_on(there.node_id, Sink)
+    network.overloaded.add(here.node_id)
+    with pytest.raises(RemoteError, match=r"it was handled, but the answer cannot be sent: too much waits"):
+        await sink.put(1)
+    network.overloaded.clear()
+    assert await sink.all() == [1]
 
 
 async def test_frames_of_yesterday_are_understood(here: Host, there: Host, network: Network) -> None:

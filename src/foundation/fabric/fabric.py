@@ -18,11 +18,11 @@ from types import TracebackType
 from typing import Self
 
 from foundation.core.catalog import Catalog
+from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.errors import CodecError, FabricLostError, HandshakeError, NotRunningError, UnreachableError
 from foundation.fabric import keys
-from foundation.fabric.channels import Channel
 from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import Acquaintance, Identity
 from foundation.fabric.link import Link, dial
@@ -188,16 +188,16 @@ class Fabric:
         """
         self.peers.send(node, frame, channel)
 
-    def room(self, node: NodeId) -> bool:
-        """Tell whether little enough waits for a node that a sender may add to it without :meth:`wait_for_room`."""
-        return self.peers.room(node)
+    def room(self, node: NodeId, channel: Channel = Channel.EVENTS) -> bool:
+        """Tell whether little enough waits in a channel that a sender may add to it without :meth:`wait_for_room`."""
+        return self.peers.room(node, channel)
 
-    async def wait_for_room(self, node: NodeId) -> None:
-        """Wait until there is room for a node.
+    async def wait_for_room(self, node: NodeId, channel: Channel = Channel.EVENTS) -> None:
+        """Wait until there is room for a node in a channel.
 
         Raises :class:`NotDelivered` when it goes meanwhile, :class:`Overloaded` when too many wait already.
         """
-        await self.peers.wait_for_room(node)
+        await self.peers.wait_for_room(node, channel)
 
     def forget(self, node: NodeId) -> None:
         """End the session with a node that is down or has left; further sends to it fail."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import cast
 
 from foundation.core.identity import NodeId
@@ -33,6 +35,11 @@ from foundation.fabric.packet import Splitter
 _NOT_SENT_LOW_WATER = 16 << 10
 _WRITE_HIGH_WATER = 64 << 10
 _LENGTH_BYTES = 2
+_U32 = Struct("=I")
+# Of `struct tcp_info` in linux/tcp.h: tcpi_rtt and tcpi_min_rtt, both in microseconds.
+_ROUND_TRIP_AT = 68
+_SHORTEST_ROUND_TRIP_AT = 148
+_TCP_INFO_BYTES = 152
 
 
 class Link(asyncio.Protocol):
@@ -53,6 +60,21 @@ class Link(asyncio.Protocol):
         """The address of the other end."""
         name = self._transport.get_extra_info("peername") if self._transport else None
         return str(name[0]) if name else "unknown"
+
+    def round_trip_s(self) -> tuple[float, float] | None:
+        """Return the present and the shortest round trip in seconds as the kernel saw them, where it tells."""
+        raw: socket.socket | None = self._transport.get_extra_info("socket") if self._transport else None
+        if raw is None or sys.platform != "linux":
+            return None
+        try:
+            state = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except OSError:
+            return None
+        if len(state) < _TCP_INFO_BYTES:  # before Linux 4.9
+            return None
+        (present_us,) = _U32.unpack_from(state, _ROUND_TRIP_AT)
+        (shortest_us,) = _U32.unpack_from(state, _SHORTEST_ROUND_TRIP_AT)
+        return present_us / 1e6, shortest_us / 1e6
 
     @property
     def is_linked(self) -> bool:

@@ -44,6 +44,9 @@ class FabricOptions:
     window_bytes: int = 1 << 20
     """Bytes on their way to one node that it has not confirmed. More fills long links, less keeps queues short."""
 
+    bulk_queue_s: float = 0.015
+    """Seconds that the ``data`` channel may make others wait in the network. More fills a busy network harder."""
+
     queue_bytes: int = 64 << 20
     """Bytes that may wait for one node behind the window before a send is refused."""
 

@@ -38,6 +38,10 @@ class Path(Protocol):
         """Give it up."""
         ...
 
+    def round_trip_s(self) -> tuple[float, float] | None:
+        """Return the present and the shortest round trip, in seconds, as far as that is known."""
+        ...
+
 
 class DirectPath:
     """A TCP connection of our own."""
@@ -50,6 +54,7 @@ class DirectPath:
         self.is_ready = self.has_begun = False
         self.write = link.write
         self.close = link.abort
+        self.round_trip_s = link.round_trip_s
 
     @property
     def is_writable(self) -> bool:
@@ -73,3 +78,6 @@ class RoutedPath:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def round_trip_s(self) -> None:
+        """Nobody tells."""

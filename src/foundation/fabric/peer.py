@@ -11,17 +11,19 @@ import secrets
 from collections.abc import Callable
 from typing import Protocol
 
+from foundation.core.channels import CHANNELS, Channel
 from foundation.core.identity import NodeId
 from foundation.errors import CodecError, NotDelivered, Overloaded
-from foundation.fabric.channels import Channel
 from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
+from foundation.fabric.pacing import BulkWindow
 from foundation.fabric.packet import PING, Ack, Data, Ping, Resume, pack_resume, unpack
 from foundation.fabric.path import DirectPath, Path, RoutedPath, Way
 from foundation.fabric.session import GapError, Session
 
 _FLUSH_BYTES = 64 << 10
 _SIMULTANEOUS_S = 5.0
+_PACE_INTERVAL_S = 0.005
 _FRAMES_AT_ONCE = 64
 """After so many frames of one turn the first leave, so that the other side works on them while this one makes more.
 
@@ -39,8 +41,8 @@ class Owner(Protocol):
         """Tell whether that incarnation of the node may speak."""
         ...
 
-    def deliver(self, node: NodeId, frames: memoryview | bytes) -> None:
-        """Hand on a MessagePack array of frames."""
+    def deliver(self, node: NodeId, frames: memoryview | bytes, channel: Channel) -> None:
+        """Hand on a MessagePack array of frames of one channel."""
         ...
 
     def session_ended(self, node: NodeId, /) -> None:
@@ -75,13 +77,16 @@ class Peer:
         self._linked_at = 0.0
         self._routed: RoutedPath | None = None
         self._active: Path | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[Channel, list[asyncio.Future[None]]] = {}
         self._progress = (0, 0.0)
         self._most_waiting = options.queue_bytes
+        self._most_before_waiting = options.window_bytes
         self._most_frame = options.most_frame_bytes
         self._enqueued = 0
         self.has_link = False
         """Whether there is a direct link, ready or not."""
+        self._bulk = BulkWindow(options.window_bytes, options.bulk_queue_s)
+        self._pace_after = 0.0
         self._begin_session()
 
     def _begin_session(self) -> None:
@@ -116,10 +121,8 @@ class Peer:
 
         Raises :class:`Overloaded` when too much waits already.
         """
-        session = self._session
-        if session.waiting_bytes > self._most_waiting or len(frame) > self._most_frame:
-            raise self._refusal(frame)
-        session.enqueue(channel, frame)
+        if len(frame) > self._most_frame or not self._session.enqueue(channel, frame, self._most_waiting):
+            raise self._refusal(channel, frame)
         self._enqueued += 1
         return self._enqueued % _FRAMES_AT_ONCE == 0
 
@@ -128,34 +131,37 @@ class Peer:
         count, self._enqueued = self._enqueued, 0
         return count
 
-    @property
-    def has_room(self) -> bool:
-        """Tell whether little enough waits that a sender may add to it."""
-        return self._session.waiting_bytes < self._options.window_bytes
+    def has_room(self, channel: Channel) -> bool:
+        """Tell whether little enough waits in a channel that a sender may add to it."""
+        return self._session.waiting(channel) < self._most_before_waiting
 
-    async def wait_for_room(self) -> None:
-        """Wait until :attr:`has_room`; :class:`Overloaded` when too many wait already."""
-        while not self.has_room:
-            if len(self._waiters) >= self._options.most_waiters:
-                message = f"{len(self._waiters)} senders wait for node {self.node[:8]} already"
+    async def wait_for_room(self, channel: Channel) -> None:
+        """Wait until :meth:`has_room`; :class:`Overloaded` when too many wait already."""
+        while not self.has_room(channel):
+            waiters = self._waiters.setdefault(channel, [])
+            if len(waiters) >= self._options.most_waiters:
+                message = f"{len(waiters)} senders wait for node {self.node[:8]} already"
                 raise Overloaded(message)
             waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.append(waiter)
+            waiters.append(waiter)
             try:
                 await waiter
             finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+                if waiter in waiters:
+                    waiters.remove(waiter)
 
     def flush(self) -> None:
         """Send what waits, as far as the window and the path allow."""
         path, session = self._active, self._session
         if path is None:
             return
+        if session.unacknowledged(Channel.DATA):
+            self._pace(path)
         while path.is_writable and (packets := session.next_packets(_FLUSH_BYTES)):
             path.write(packets)
-        if self._waiters and self.has_room:
-            self._wake()
+        if self._waiters:
+            for channel in [channel for channel in self._waiters if self.has_room(channel)]:
+                _release(self._waiters.pop(channel))
 
     def acknowledge(self) -> None:
         """Tell the other side what has arrived, unless data has carried it."""
@@ -240,17 +246,25 @@ class Peer:
         self.has_link = False
         if direct is not None:
             direct.close()
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(NotDelivered(reason))
+        waiting, self._waiters = self._waiters, {}
+        for waiters in waiting.values():
+            _release(waiters, NotDelivered(reason))
 
     # --- inside
 
-    def _refusal(self, frame: bytes) -> Overloaded:
+    def _pace(self, path: Path) -> None:
+        """Fit the bulk that is under way to what the path carries without a queue."""
+        now = self._loop.time()
+        if now < self._pace_after or (times := path.round_trip_s()) is None:
+            return
+        self._bulk.observe(*times)
+        self._session.limit(Channel.DATA, self._bulk.bytes, self._bulk.piece_bytes)
+        self._pace_after = now + max(times[0], _PACE_INTERVAL_S)
+
+    def _refusal(self, channel: Channel, frame: bytes) -> Overloaded:
         if len(frame) > self._most_frame:
             return Overloaded(f"a message of {len(frame)} bytes, more than {self._most_frame}")
-        return Overloaded(f"{self._session.waiting_bytes >> 20} MB wait for node {self.node[:8]} already")
+        return Overloaded(f"{self._session.waiting(channel) >> 20} MB wait for node {self.node[:8]} already")
 
     def _route(self) -> RoutedPath:
         if self._routed is None:
@@ -309,8 +323,17 @@ class Peer:
     def _choose(self) -> None:
         for path in (self._direct, self._routed):
             if path is not None and path.is_ready:
-                self._active = path
+                if path is not self._active:
+                    self._active = path
+                    self._pace_anew(path)
                 return
+
+    def _pace_anew(self, path: Path) -> None:
+        most = self._options.window_bytes
+        self._bulk = BulkWindow(most, self._options.bulk_queue_s)
+        self._pace_after = 0.0
+        is_known = path.round_trip_s() is not None
+        self._session.limit(Channel.DATA, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
 
     def _take(self, path: Path, data: Data) -> None:
         if not path.is_ready and path.has_begun:
@@ -330,12 +353,15 @@ class Peer:
         elif session.ack_owed:
             self._owner.acknowledge_later(self)
         if frames is not None:
-            self._owner.deliver(self.node, frames)
+            self._owner.deliver(self.node, frames, CHANNELS[data.channel])
         if session.has_work:
             self.flush()
 
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
+
+def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            if error is None:
                 waiter.set_result(None)
+            else:
+                waiter.set_exception(error)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
 from foundation.core.tasks import TaskScope
 from foundation.errors import CodecError, FabricError, FabricLostError, NotDelivered
-from foundation.fabric.channels import Channel
 from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.packet import Splitter, wrap_all
@@ -44,7 +44,7 @@ class Peers:
         self.node_id = node_id
         self.incarnation = 1
         self.counters = FabricCounters()
-        self.receive: Callable[[NodeId, Frames], None] = lambda _node, _frames: None
+        self.receive: Callable[[NodeId, Frames, Channel], None] = lambda _node, _frames, _channel: None
         self.admits: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
         self.session_ended: Callable[[NodeId], None] = lambda _node: None
         self.addresses_of: Callable[[NodeId], Sequence[str]] = lambda _node: ()
@@ -96,15 +96,15 @@ class Peers:
                 asyncio.get_running_loop().call_soon(self._flush)
             self._to_flush.add(node)
 
-    def room(self, node: NodeId) -> bool:
-        """Tell whether little enough waits for a node that a sender may add to it."""
+    def room(self, node: NodeId, channel: Channel = Channel.EVENTS) -> bool:
+        """Tell whether little enough waits for a node in a channel that a sender may add to it."""
         peer = self._peers.get(node)
-        return peer is None or peer.has_room
+        return peer is None or peer.has_room(channel)
 
-    async def wait_for_room(self, node: NodeId) -> None:
+    async def wait_for_room(self, node: NodeId, channel: Channel = Channel.EVENTS) -> None:
         """Wait until there is room for a node; see :meth:`foundation.fabric.Fabric.wait_for_room`."""
         if (peer := self._peers.get(node)) is not None:
-            await peer.wait_for_room()
+            await peer.wait_for_room(channel)
 
     # --- who comes and goes
 
@@ -167,12 +167,12 @@ class Peers:
         """See the port."""
         return self.admits(node, incarnation)
 
-    def deliver(self, node: NodeId, frames: Frames) -> None:
+    def deliver(self, node: NodeId, frames: Frames, channel: Channel) -> None:
         """See the port."""
         self.counters.packets_received += 1
         self.counters.frames_received += int.from_bytes(frames[1:5], "big")
         try:
-            self.receive(node, frames)
+            self.receive(node, frames, channel)
         except Exception:
             logger.exception("what came from node %s could not be handled", node[:8])
 
@@ -219,7 +219,7 @@ class Peers:
             for node in nodes:
                 if node == self.node_id:
                     frames, self._loopback = self._loopback, []
-                    self.receive(node, wrap_all(frames))
+                    self.receive(node, wrap_all(frames), Channel.EVENTS)
                 elif peer := self._peers.get(node):
                     self.counters.frames_sent += peer.take_count()
                     peer.flush()

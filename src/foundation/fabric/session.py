@@ -12,21 +12,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
+from foundation.core.channels import CHANNELS, Channel
 from foundation.errors import CodecError
-from foundation.fabric.channels import CHANNELS, Channel
 from foundation.fabric.packet import Ack, Data, Flags, pack_ack, pack_frames, pack_piece, read_total, wrap_one
 
 PIECE_BYTES = 64 << 10
 """No packet carries much more: so long may an urgent frame wait behind a packet that has begun."""
 
+_CONFIRM_BYTES = 48 << 10
+"""Less than the smallest window, so that it never stands still until a timer acknowledges."""
+
 
 class _Outgoing:
     """One channel, from here to there."""
 
-    __slots__ = ("acknowledged", "flying", "next_number", "queue", "resend", "unacknowledged", "whole", "whole_at")
+    __slots__ = (
+        "acknowledged",
+        "flying",
+        "next_number",
+        "piece",
+        "queue",
+        "resend",
+        "unacknowledged",
+        "waiting",
+        "whole",
+        "whole_at",
+        "window",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.piece = PIECE_BYTES
         self.queue: deque[bytes] = deque()
+        self.waiting = 0
+        """Bytes of frames that no packet holds yet."""
         self.next_number = 1
         self.acknowledged = 0
         self.unacknowledged: deque[bytes] = deque()
@@ -60,14 +79,11 @@ class Session:
     """One side of a session. Frames go in by :meth:`enqueue` and come out, over there, of :meth:`receive`."""
 
     def __init__(self, window_bytes: int, most_frame_bytes: int) -> None:
-        self._window = window_bytes
-        self._confirm_every = min(window_bytes // 4, 128 << 10)
+        self._confirm_every = min(window_bytes // 4, _CONFIRM_BYTES)
         self._most_frame = most_frame_bytes
-        self._outgoing = {channel: _Outgoing() for channel in CHANNELS}
+        self._outgoing = {channel: _Outgoing(window_bytes) for channel in CHANNELS}
         self._incoming = {channel: _Incoming() for channel in CHANNELS}
-        self._queues = [self._outgoing[channel].queue for channel in CHANNELS]
-        self.waiting_bytes = 0
-        """Bytes of frames that no packet holds yet."""
+        self._lanes = list(self._outgoing.values())
         self.ack_due = False
         """So much has arrived since the other side was told that it is time to tell it."""
         self.ack_owed = False
@@ -89,10 +105,32 @@ class Session:
         """The number of packets that arrived over there; it grows as long as anybody listens."""
         return sum(out.acknowledged for out in self._outgoing.values())
 
-    def enqueue(self, channel: Channel, frame: bytes) -> None:
-        """Let a frame wait for its turn."""
-        self._queues[channel].append(frame)
-        self.waiting_bytes += len(frame)
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of frames that no packet holds yet."""
+        return sum(out.waiting for out in self._lanes)
+
+    def waiting(self, channel: Channel) -> int:
+        """Bytes of frames of one channel that no packet holds yet."""
+        return self._lanes[channel].waiting
+
+    def enqueue(self, channel: Channel, frame: bytes, most_waiting: int) -> bool:
+        """Let a frame wait for its turn; False when more than ``most_waiting`` bytes do so in its channel already."""
+        out = self._lanes[channel]
+        if out.waiting > most_waiting:
+            return False
+        out.queue.append(frame)
+        out.waiting += len(frame)
+        return True
+
+    def limit(self, channel: Channel, window_bytes: int, piece_bytes: int) -> None:
+        """Let less of a channel be under way at once than the others may have, in smaller packets."""
+        out = self._lanes[channel]
+        out.window, out.piece = window_bytes, min(piece_bytes, PIECE_BYTES)
+
+    def unacknowledged(self, channel: Channel) -> int:
+        """Bytes of one channel that were sent and are not acknowledged."""
+        return self._lanes[channel].flying
 
     def next_packets(self, most_bytes: int) -> list[bytes]:
         """Return what to send now on the present path, urgent channels first, about ``most_bytes`` in all."""
@@ -157,35 +195,36 @@ class Session:
             packet = out.unacknowledged[-out.resend]
             out.resend -= 1
             return packet
-        if out.flying >= self._window:
+        if out.flying >= out.window:
             return None
         if out.whole is not None:
             return self._keep(out, self._next_piece(channel, out))
         if not out.queue:
             return None
-        if len(out.queue[0]) > PIECE_BYTES:
+        if len(out.queue[0]) > out.piece:
             out.whole, out.whole_at = memoryview(out.queue.popleft()), 0
             return self._keep(out, self._next_piece(channel, out))
-        frames = self._small_frames(out.queue)
+        frames = self._small_frames(out)
         return self._keep(out, pack_frames(channel, out.next_number, self._confirm(channel), frames))
 
-    def _small_frames(self, queue: deque[bytes]) -> list[bytes]:
+    def _small_frames(self, out: _Outgoing) -> list[bytes]:
+        queue = out.queue
         frames: list[bytes] = []
         size = 0
-        while queue and size + len(queue[0]) <= PIECE_BYTES:
+        while queue and size + len(queue[0]) <= out.piece:
             frame = queue.popleft()
             size += len(frame)
             frames.append(frame)
-        self.waiting_bytes -= size
+        out.waiting -= size
         return frames
 
     def _next_piece(self, channel: Channel, out: _Outgoing) -> bytes:
         whole = out.whole
         assert whole is not None  # noqa: S101 - asked by the caller
-        piece = whole[out.whole_at : out.whole_at + PIECE_BYTES]
+        piece = whole[out.whole_at : out.whole_at + out.piece]
         flags = Flags.FIRST if out.whole_at == 0 else Flags(0)
         out.whole_at += len(piece)
-        self.waiting_bytes -= len(piece)
+        out.waiting -= len(piece)
         if out.whole_at == len(whole):
             flags |= Flags.LAST
             out.whole = None

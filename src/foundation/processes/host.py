@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec import Raw
 
+from foundation.core.channels import Channel
 from foundation.core.clock import Clock, SystemClock
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId, ProcessId
@@ -133,9 +134,9 @@ class Host:
         """Look names up there from now on."""
         self._cache.resolver = resolver
 
-    def receive(self, source: NodeId, batch: bytes | memoryview) -> None:
-        """Act on a MessagePack array of frames; never raises, whatever the bytes are."""
-        self._reception.receive(source, batch)
+    def receive(self, source: NodeId, batch: bytes | memoryview, channel: Channel = Channel.EVENTS) -> None:
+        """Act on a MessagePack array of frames of one channel; never raises, whatever the bytes are."""
+        self._reception.receive(source, batch, channel)
 
     def node_down(self, node: NodeId) -> None:
         """End what waits for that node with NodeDown, and cancel what runs on its behalf."""
@@ -232,11 +233,11 @@ class Host:
         """Return a reference to the agent of a node."""
         return self.reference(Agent, agent_of(node))
 
-    async def post(self, target: ProcessId, frame: Cast | Message) -> None:
+    async def post(self, target: ProcessId, frame: Cast | Message, channel: Channel = Channel.EVENTS) -> None:
         """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
-        if not self._wire.room(target.node):
-            await self._wire.wait_for_room(target.node)
-        self._wire.send(target.node, self.codec.encode(frame))
+        if not self._wire.room(target.node, channel):
+            await self._wire.wait_for_room(target.node, channel)
+        self._wire.send(target.node, self.codec.encode(frame), channel)
         self._posted += 1
         if self._posted % self.options.turn_messages == 0:
             await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran

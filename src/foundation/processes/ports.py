@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from foundation.core.channels import Channel
 from foundation.core.identity import NodeId, ProcessId
 
 
 class Wire(Protocol):
-    """Carries frames to other nodes and to this one, in order per node."""
+    """Carries frames to other nodes and to this one, in order per node and channel."""
 
     @property
     def node_id(self) -> NodeId:
         """The node that this end belongs to."""
         ...
 
-    def send(self, node: NodeId, frame: bytes) -> None:
+    def send(self, node: NodeId, frame: bytes, channel: Channel) -> None:
         """Queue one encoded frame; never waits, and never delivers within the call, not even to the own node.
 
-        Raises :class:`~foundation.errors.NotDelivered` when ``node`` is not a member.
+        Raises :class:`~foundation.errors.NotDelivered` when ``node`` is not a member, and
+        :class:`~foundation.errors.Overloaded` when too much waits for it in that channel.
         """
         ...
 
-    def room(self, node: NodeId) -> bool:
+    def room(self, node: NodeId, channel: Channel) -> bool:
         """Tell whether little enough waits for a node that a sender may add to it without :meth:`wait_for_room`."""
         ...
 
-    async def wait_for_room(self, node: NodeId) -> None:
-        """Wait until there is room.
+    async def wait_for_room(self, node: NodeId, channel: Channel) -> None:
+        """Wait until there is room in a channel.
 
         Raises :class:`~foundation.errors.NotDelivered` when the node goes meanwhile, and
         :class:`~foundation.errors.Overloaded` when too many wait already.

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from msgspec import Raw, Struct
 
+from foundation.core.channels import Channel
 from foundation.core.clock import Clock
 from foundation.core.codec import Codec
 from foundation.core.context import call_context
@@ -34,6 +35,7 @@ class Pending(Struct, eq=False):
 
     number: int
     node: NodeId
+    channel: Channel
     answer: asyncio.Future[Outcome]
     bucket: int | None
 
@@ -41,11 +43,12 @@ class Pending(Struct, eq=False):
 class Inbox:
     """What has arrived of one stream: items, and at last how it ended."""
 
-    __slots__ = ("arrived", "node", "number", "outcome", "taken", "wake")
+    __slots__ = ("arrived", "channel", "node", "number", "outcome", "taken", "wake")
 
-    def __init__(self, number: int, node: NodeId) -> None:
+    def __init__(self, number: int, node: NodeId, channel: Channel) -> None:
         self.number = number
         self.node = node
+        self.channel = channel
         self.arrived: deque[Raw] = deque()
         self.outcome: Fault | Exception | None = None
         self.wake: asyncio.Future[None] | None = None
@@ -78,7 +81,13 @@ class Calls:
         return len(self._pending) + len(self._streams)
 
     def begin(
-        self, target: ProcessId, method: str, arguments: bytes, keywords: Keywords, timeout_s: float | None
+        self,
+        target: ProcessId,
+        method: str,
+        arguments: bytes,
+        keywords: Keywords,
+        timeout_s: float | None,
+        channel: Channel,
     ) -> Pending:
         """Send a call; whoever begins one awaits its answer, and calls :meth:`abandon` when it cannot."""
         self._check_open()
@@ -96,31 +105,33 @@ class Calls:
         self._last = number = self._last + 1
         chain = context.awaited_chain() if context.chain else ()
         frame = Call(number, target.serial, method, remaining_ms, Raw(arguments), keywords, chain)
-        self._wire.send(target.node, self._encode(frame))
+        self._wire.send(target.node, self._encode(frame), channel)
         bucket = None if deadline is None else self._deadlines.add(number, deadline)
         answer = asyncio.get_running_loop().create_future()
-        self._pending[number] = pending = Pending(number, target.node, answer, bucket)
+        self._pending[number] = pending = Pending(number, target.node, channel, answer, bucket)
         return pending
 
     def abandon(self, pending: Pending) -> None:
         """Stop waiting, and tell the other side."""
         if self._pop(pending.number) is not None:
-            self._cancel(pending.node, pending.number)
+            self._cancel(pending.node, pending.number, pending.channel)
 
-    def open_stream(self, target: ProcessId, method: str, arguments: bytes, keywords: Keywords) -> Inbox:
+    def open_stream(
+        self, target: ProcessId, method: str, arguments: bytes, keywords: Keywords, channel: Channel
+    ) -> Inbox:
         """Ask for a stream; its reader calls :meth:`leave_stream` when it reads no further."""
         self._check_open()
         self._last = number = self._last + 1
         frame = Open(number, target.serial, method, None, Raw(arguments), keywords, credit=self._stream_credit)
-        self._wire.send(target.node, self._encode(frame))
-        self._streams[number] = inbox = Inbox(number, target.node)
+        self._wire.send(target.node, self._encode(frame), channel)
+        self._streams[number] = inbox = Inbox(number, target.node, channel)
         return inbox
 
-    async def wait_for_room(self, node: NodeId, timeout_s: float | None) -> None:
+    async def wait_for_room(self, node: NodeId, timeout_s: float | None, channel: Channel) -> None:
         """Wait until a call to a node does not add to a queue; :class:`Overloaded` when that takes too long."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._wire.wait_for_room(node)
+                await self._wire.wait_for_room(node, channel)
         except TimeoutError:
             message = f"there was no room for a call to node {node[:8]} within {timeout_s} s"
             raise Overloaded(message) from None
@@ -130,13 +141,13 @@ class Calls:
         inbox.taken += 1
         if inbox.taken * 2 >= self._stream_credit and inbox.number in self._streams:
             with suppress(NotDelivered):
-                self._wire.send(inbox.node, self._encode(More(inbox.number, inbox.taken)))
+                self._wire.send(inbox.node, self._encode(More(inbox.number, inbox.taken)), inbox.channel)
             inbox.taken = 0
 
     def leave_stream(self, inbox: Inbox) -> None:
         """Read no further, and tell the other side if it may still send."""
         if self._streams.pop(inbox.number, None) is not None:
-            self._cancel(inbox.node, inbox.number)
+            self._cancel(inbox.node, inbox.number, inbox.channel)
 
     def on_reply(self, source: NodeId, frame: Reply) -> None:
         """Hand a result to who waits for it."""
@@ -209,11 +220,12 @@ class Calls:
         pending = self._pending.get(number)
         if pending is not None:
             self._finish(pending.node, number, CallTimeout("no answer in time"))
-            self._cancel(pending.node, number)
+            self._cancel(pending.node, number, pending.channel)
 
-    def _cancel(self, node: NodeId, number: int) -> None:
-        with suppress(NotDelivered):  # a node that is gone needs no cancelling
-            self._wire.send(node, self._encode(Cancel(number)))
+    def _cancel(self, node: NodeId, number: int, channel: Channel) -> None:
+        # In the channel of the call: it must not get there before it. A node that is gone needs no cancelling.
+        with suppress(NotDelivered):
+            self._wire.send(node, self._encode(Cancel(number)), channel)
 
 
 def error_of(outcome: Fault | Exception) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
 from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Cast, Message
@@ -14,7 +15,7 @@ class Dialer(Protocol):
 
     calls: Calls
 
-    async def post(self, target: ProcessId, frame: Cast | Message) -> None:
+    async def post(self, target: ProcessId, frame: Cast | Message, channel: Channel) -> None:
         """Send a frame that nobody answers; now and then lets others run, so that a burst does not outrun them."""
         ...
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn, TypeGuard
 
 from msgspec import Raw, Struct
 
+from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError, CallTimeout, NoSuchNameError, NotDelivered
 from foundation.processes.calling.calls import error_of
@@ -39,16 +40,18 @@ class Reference:
     What it holds itself has names with two underscores on each side, so that it hides no method of the process.
     """
 
-    __slots__ = ("__address__", "__timeout_s__", "__weakref__")
+    __slots__ = ("__address__", "__channel__", "__timeout_s__", "__weakref__")
     __reference__ = True
     __binding__: ClassVar[Binding]
     __dialer__: ClassVar[Dialer]
     __address__: Address
     __timeout_s__: float | None
+    __channel__: Channel
 
-    def __init__(self, address: Address, timeout_s: float | None) -> None:
+    def __init__(self, address: Address, timeout_s: float | None, channel: Channel = Channel.EVENTS) -> None:
         object.__setattr__(self, "__address__", address)
         object.__setattr__(self, "__timeout_s__", timeout_s)
+        object.__setattr__(self, "__channel__", channel)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -133,7 +136,7 @@ def _calling(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
         target = self.__address__.process_id
         if target is None:
             return _call_by_name(dialer, self, method, arguments, keywords)
-        return _call(dialer, target, method, arguments, keywords, self.__timeout_s__)
+        return _call(dialer, target, method, arguments, keywords, self.__timeout_s__, self.__channel__)
 
     return _disguise(call, method)
 
@@ -141,8 +144,8 @@ def _calling(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
 def _streaming(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
     def stream(self: Reference, /, *args: Any, **kwargs: Any) -> RemoteStream:  # noqa: ANN401
         arguments, keywords = method.signature.encode(args, kwargs)
-        address = self.__address__
-        return RemoteStream(dialer, address.process_id or str(address.name), method, arguments, keywords)
+        target = self.__address__.process_id or str(self.__address__.name)
+        return RemoteStream(dialer, target, method, arguments, keywords, self.__channel__)
 
     return _disguise(stream, method)
 
@@ -163,11 +166,12 @@ async def _call(
     arguments: bytes,
     keywords: Keywords,
     timeout_s: float | None,
+    channel: Channel,
 ) -> Any:  # noqa: ANN401
     calls = dialer.calls
-    if not calls.room(target.node):
-        await calls.wait_for_room(target.node, timeout_s)
-    pending = calls.begin(target, method.name, arguments, keywords, timeout_s)
+    if not calls.room(target.node, channel):
+        await calls.wait_for_room(target.node, timeout_s, channel)
+    pending = calls.begin(target, method.name, arguments, keywords, timeout_s, channel)
     try:
         outcome = await pending.answer
     except BaseException:
@@ -182,18 +186,18 @@ async def _call_by_name(
     dialer: Dialer, reference: Reference, method: BoundMethod, arguments: bytes, keywords: Keywords
 ) -> Any:  # noqa: ANN401
     name = str(reference.__address__.name)
-    timeout_s = reference.__timeout_s__
+    timeout_s, channel = reference.__timeout_s__, reference.__channel__
     remembered = dialer.known(name)
     target = remembered or await _find(dialer, name, timeout_s)
     try:
-        return await _call(dialer, target, method, arguments, keywords, timeout_s)
+        return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
     except NotDelivered:
         dialer.forget(name, target)
         if remembered is None:
             raise
     # What was remembered is out of date and nothing was executed: the name may have moved.
     target = await _find(dialer, name, timeout_s)
-    return await _call(dialer, target, method, arguments, keywords, timeout_s)
+    return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
 
 
 async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId:

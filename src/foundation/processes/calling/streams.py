@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from msgspec import Raw
 
+from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
 from foundation.errors import NotDelivered
 from foundation.processes.calling.calls import Inbox, error_of
@@ -22,7 +23,7 @@ class RemoteStream:
     closes the generator over there, so that its ``finally`` runs.
     """
 
-    __slots__ = ("_arguments", "_dialer", "_inbox", "_keywords", "_loop", "_method", "_over", "_target")
+    __slots__ = ("_arguments", "_channel", "_dialer", "_inbox", "_keywords", "_loop", "_method", "_over", "_target")
 
     def __init__(
         self,
@@ -31,12 +32,14 @@ class RemoteStream:
         method: BoundMethod,
         arguments: bytes,
         keywords: Keywords,
+        channel: Channel,
     ) -> None:
         self._dialer = dialer
         self._target = target
         self._method = method
         self._arguments = arguments
         self._keywords = keywords
+        self._channel = channel
         self._inbox: Inbox | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False
@@ -76,7 +79,8 @@ class RemoteStream:
         return self._inbox
 
     def _open_at(self, target: ProcessId) -> Inbox:
-        return self._dialer.calls.open_stream(target, self._method.name, self._arguments, self._keywords)
+        calls = self._dialer.calls
+        return calls.open_stream(target, self._method.name, self._arguments, self._keywords, self._channel)
 
     async def _next(self, inbox: Inbox) -> Raw:
         while not inbox.arrived:

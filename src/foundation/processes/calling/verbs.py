@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from msgspec import Raw
 
+from foundation.core.channels import Channel, ChannelName
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError
 from foundation.processes.calling.reference import Reference, is_reference, remote_method
@@ -45,14 +46,19 @@ def send(reference: object, message: object) -> Coroutine[Any, Any, None]:
     return _send(receiver, kind, body)
 
 
-def options(reference: T, *, timeout_s: float | None = _UNSET) -> T:
-    """Return a reference to the same process whose calls have other limits.
+def options(reference: T, *, timeout_s: float | None = _UNSET, channel: ChannelName | None = None) -> T:
+    """Return a reference to the same process whose calls have other limits, or travel in another channel.
 
     ``timeout_s`` is the seconds until a call ends with CallTimeout; None waits for ever. A stream has no limit.
+
+    ``channel`` is the lane of what is sent through the reference, and of what comes back: ``"control"`` for what is
+    urgent, ``"events"`` as without it, ``"telemetry"``, and ``"data"`` for bulk. Lanes do not wait for each other, the
+    more urgent goes first, and order holds within each, not between them.
     """
     known = _reference_of(reference)
     limit_s = known.__timeout_s__ if timeout_s is _UNSET else timeout_s
-    return type(known)(known.__address__, limit_s)  # type: ignore[return-value]
+    lane = known.__channel__ if channel is None else Channel.named(channel)
+    return type(known)(known.__address__, limit_s, lane)  # type: ignore[return-value]
 
 
 def _reference_of(value: object) -> Reference:
@@ -66,12 +72,14 @@ def _reference_of(value: object) -> Reference:
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
     target = await _target(reference)
-    await reference.__dialer__.post(target, Cast(target.serial, method, Raw(arguments), keywords))
+    await reference.__dialer__.post(
+        target, Cast(target.serial, method, Raw(arguments), keywords), reference.__channel__
+    )
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
     target = await _target(reference)
-    await reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)))
+    await reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)), reference.__channel__)
 
 
 async def _target(reference: Reference) -> ProcessId:

@@ -61,6 +61,8 @@ class Handler:
                 async for item in items:
                     if request.credit is not None:
                         await request.credit.take()
+                    if not self._requests.room(request):
+                        await self._requests.wait_for_room(request)
                     self._requests.item(request, item)
                     sent += 1
                     if sent % self._turn == 0:

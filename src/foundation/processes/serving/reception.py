@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from foundation.core.channels import Channel
 from foundation.core.clock import Clock
 from foundation.core.identity import NodeId
 from foundation.errors import DeadlockError, FoundationError, NoSuchProcessError, NotDelivered
@@ -47,6 +48,8 @@ class Reception:
         self._options = options
         self._warned: dict[NodeId, float] = {}
         self._closed = False
+        self._channel = Channel.EVENTS
+        """The channel of the frames that are acted on now."""
         self._act: dict[type, Callable[[NodeId, Any], None]] = {
             Call: self._on_call,
             Open: self._on_call,
@@ -60,14 +63,15 @@ class Reception:
             End: calls.on_end,
         }
 
-    def receive(self, source: NodeId, batch: bytes | memoryview) -> None:
-        """Act on a MessagePack array of frames."""
+    def receive(self, source: NodeId, batch: bytes | memoryview, channel: Channel) -> None:
+        """Act on a MessagePack array of frames of one channel."""
         if self._closed:
             return
         try:
             frames = _batch(batch)
         except Exception as error:  # noqa: BLE001 - bytes from outside
             frames = self._salvage(source, batch, error)
+        self._channel = channel
         act = self._act
         for frame in frames:
             try:
@@ -111,14 +115,14 @@ class Reception:
         running = self._running.get(frame.serial)
         if running is None:
             gone = NoSuchProcessError(f"there is no process {frame.serial} on this node, or no longer")
-            return self._requests.refuse_unknown(source, frame.call, gone)
+            return self._requests.refuse_unknown(source, frame.call, gone, self._channel)
         method = running.binding.methods.get(frame.method)
         if method is None or method.stream is not (type(frame) is Open):
             kind = "stream" if type(frame) is Open else "method"
             text = f"{running.binding.cls.__name__} has no {kind} {frame.method!r} on the node of {running.label}"
-            return self._requests.refuse_unknown(source, frame.call, NotDelivered(text))
+            return self._requests.refuse_unknown(source, frame.call, NotDelivered(text), self._channel)
         if frame.chain and not method.aside and (circle := _circle(frame, running)):
-            return self._requests.refuse_unknown(source, frame.call, DeadlockError(circle))
+            return self._requests.refuse_unknown(source, frame.call, DeadlockError(circle), self._channel)
         request = self._request(source, frame, method)
         if frame.call <= 0 or not self._requests.add(request):
             return self._garbage(source, ValueError(f"the number {frame.call} is in use"))
@@ -132,6 +136,7 @@ class Reception:
         if frame.remaining_ms is not None:
             deadline = self._clock.now() + min(frame.remaining_ms, _LONGEST_MS) / 1000
         request = Request(source, frame.call, method, frame.arguments, frame.keywords, "", deadline, frame.chain)
+        request.channel = self._channel
         if type(frame) is Open and frame.credit > 0:
             request.credit = Credit(frame.credit)
         return request

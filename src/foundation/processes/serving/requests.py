@@ -7,13 +7,15 @@ can cancel it, and when that node goes down everything that runs for it is cance
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw, Struct
 
+from foundation.core.channels import Channel
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId
-from foundation.errors import FoundationError, NotDelivered
+from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.faults import handler_fault, interruption, refusal
 from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import End, Hop, Item, Keywords, Reply
@@ -33,6 +35,8 @@ class Request(Struct, eq=False):
     deadline: float | None = None
     chain: tuple[Hop, ...] = ()
     credit: Credit | None = None
+    channel: Channel = Channel.EVENTS
+    """Where the request came, and where its answers go."""
     cancelled: bool = False
     interrupt: Callable[[], object] | None = None
     """Cancels the handler, once it runs."""
@@ -83,41 +87,49 @@ class Requests:
             try:
                 frame = self._codec.encode(Reply(request.number, Raw(self._codec.encode(result))))
             except Exception as error:  # noqa: BLE001 - a value of the user that cannot travel
-                self._send(request.source, handler_fault(request.number, _unsendable(request, error), self._codec))
+                self._send(request, handler_fault(request.number, _unsendable(request, error), self._codec))
             else:
-                self._put(request.source, frame)
+                self._put(request.source, request.number, frame, request.channel)
 
     def fault(self, request: Request, error: BaseException) -> None:
         """Answer with an error of the handler."""
         if self._remove(request):
-            self._send(request.source, handler_fault(request.number, error, self._codec))
+            self._send(request, handler_fault(request.number, error, self._codec))
 
     def interrupted(self, request: Request, text: str) -> None:
         """Answer that the handler was ended in the middle."""
         if self._remove(request):
-            self._send(request.source, interruption(request.number, text))
+            self._send(request, interruption(request.number, text))
 
     def refuse(self, request: Request, error: FoundationError) -> None:
         """Answer that the call was surely not executed."""
         if self._remove(request):
-            self.refuse_unknown(request.source, request.number, error)
+            self._send(request, refusal(request.number, error))
 
-    def refuse_unknown(self, source: NodeId, number: int, error: FoundationError) -> None:
+    def refuse_unknown(self, source: NodeId, number: int, error: FoundationError, channel: Channel) -> None:
         """Refuse a call that was never entered."""
-        self._send(source, refusal(number, error))
+        self._put(source, number, self._codec.encode(refusal(number, error)), channel)
 
     def item(self, request: Request, value: Any) -> None:  # noqa: ANN401
-        """Send the next item of a stream; raises TypeError for what cannot travel."""
+        """Send the next item of a stream; raises TypeError for what cannot travel, Overloaded for what is too large."""
         try:
             frame = self._codec.encode(Item(request.number, Raw(self._codec.encode(value))))
         except Exception as error:
             raise _unsendable(request, error) from error
-        self._put(request.source, frame)
+        self._wire.send(request.source, frame, request.channel)
+
+    def room(self, request: Request) -> bool:
+        """Tell whether an answer may be added to what waits for the node that asked."""
+        return self._wire.room(request.source, request.channel)
+
+    async def wait_for_room(self, request: Request) -> None:
+        """Wait until there is room for an answer; raises NotDelivered when the node goes meanwhile."""
+        await self._wire.wait_for_room(request.source, request.channel)
 
     def end(self, request: Request) -> None:
         """Say that a stream has no more items."""
         if self._remove(request):
-            self._send(request.source, End(request.number))
+            self._send(request, End(request.number))
 
     def _remove(self, request: Request) -> bool:
         requests = self._open.get(request.source)
@@ -125,12 +137,17 @@ class Requests:
             return False
         return requests.pop(request.number, None) is request
 
-    def _send(self, node: NodeId, frame: Any) -> None:  # noqa: ANN401
-        self._put(node, self._codec.encode(frame))
+    def _send(self, request: Request, frame: Any) -> None:  # noqa: ANN401
+        self._put(request.source, request.number, self._codec.encode(frame), request.channel)
 
-    def _put(self, node: NodeId, frame: bytes) -> None:
-        try:  # noqa: SIM105 - a tenth of the time of `suppress`, once per answer
-            self._wire.send(node, frame)
+    def _put(self, node: NodeId, number: int, frame: bytes, channel: Channel) -> None:
+        try:
+            self._wire.send(node, frame, channel)
+        except Overloaded as error:
+            # The short truth in place of the answer, so that nobody waits for it until the deadline.
+            fault = interruption(number, f"it was handled, but the answer cannot be sent: {error}")
+            with suppress(NotDelivered):
+                self._wire.send(node, self._codec.encode(fault), Channel.CONTROL)
         except NotDelivered:
             pass  # nobody is there any more to hear the answer
 
