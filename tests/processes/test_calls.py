@@ -397,7 +397,7 @@ async def test_context_does_not_leak(here: Host) -> None:
 async def test_a_full_mailbox_refuses(start_host: StartHost, here: Host) -> None:
     """What finds a full mailbox is refused as surely not executed; casts are counted as dropped."""
     gate = Gate()
-    there = await start_host(ProcessOptions(mailbox_capacity=2))
+    there = await start_host(ProcessOptions(mailbox_capacity=2, mailbox_overflow_bytes=0))
     gated = await here.start_on(there.node_id, make_gated(gate))
     async with asyncio.TaskGroup() as group:
         group.create_task(gated.wait())

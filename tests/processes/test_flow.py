@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from foundation.core.channels import Channel
-from foundation.errors import ArgumentError, CallTimeout, DeadlockError, Overloaded, RemoteError
+from foundation.errors import ArgumentError, CallTimeout, DeadlockError, NotDelivered, Overloaded, RemoteError
 from foundation.processes.calling.verbs import cast, options
 from foundation.processes.host import Host
 from foundation.processes.messages import Call, Open
@@ -148,6 +148,97 @@ async def test_senders_wait_for_room(here: Host, there: Host, network: Network) 
     network.eased.set()
     await giving
     assert await sink.all() == list(range(10))
+
+
+class Slow(Process):
+    def __init__(self) -> None:
+        self.got: list[int] = []
+
+    async def block(self) -> None:
+        await doors[-1].wait()
+
+    async def put(self, number: int) -> int:
+        self.got.append(number)
+        return number
+
+    async def all(self) -> list[int]:
+        return self.got
+
+
+doors: list[asyncio.Event] = []
+
+
+async def blocked(here: Host, there: Host) -> Slow:
+    """Return a process that handles nothing until the door opens."""
+    doors.append(asyncio.Event())
+    slow = await here.start_on(there.node_id, Slow)
+    await cast(slow.block)
+    return slow
+
+
+async def give(slow: Slow, count: int) -> None:
+    for number in range(count):
+        await cast(slow.put, number)
+
+
+@pytest.mark.parametrize("far", [False, True])
+async def test_a_full_mailbox_slows_its_senders(far: bool, start_host: StartHost) -> None:
+    """Casts to a process that does not keep up wait before they are sent, none is lost, and order holds."""
+    here = await start_host(ProcessOptions(mailbox_capacity=200))
+    there = await start_host(ProcessOptions(mailbox_capacity=200)) if far else here
+    slow = options(await blocked(here, there), timeout_s=None)
+    giving = asyncio.ensure_future(give(slow, 5_000))
+    await until(lambda: bool(here.calls.holds.held), "the sender is asked to wait")
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert there.processes()[0].mailbox_length < 400
+    assert not giving.done()
+    doors[-1].set()
+    await giving
+    assert await slow.all() == list(range(5_000))
+    assert there.dropped_casts == 0
+    assert not here.calls.holds.held
+
+
+async def test_calls_wait_for_a_full_mailbox_too(start_host: StartHost, here: Host) -> None:
+    """Many calls at once to a blocked process are all answered; one whose time is up before was surely not sent."""
+    there = await start_host(ProcessOptions(mailbox_capacity=100))
+    slow = await blocked(here, there)
+    async with asyncio.TaskGroup() as group:
+        first = [group.create_task(slow.put(number)) for number in range(100)]
+        await until(lambda: bool(here.calls.holds.held), "the sender is asked to wait")
+        later = [group.create_task(slow.put(number)) for number in range(100, 2_000)]
+        with pytest.raises(Overloaded, match=r"the mailbox of .* was full for 0\.05 s"):
+            await options(slow, timeout_s=0.05).put(-1)
+        with pytest.raises(Overloaded, match=r"was full for 0\.05 s"):
+            await cast(options(slow, timeout_s=0.05).put, -1)
+        doors[-1].set()
+        assert sorted(await asyncio.gather(*first, *later)) == list(range(2_000))
+
+
+@pytest.mark.parametrize("end", ["stop", "down"])
+async def test_who_waits_for_a_mailbox_hears_of_its_end(
+    end: str, start_host: StartHost, here: Host, network: Network
+) -> None:
+    """When the process or its node ends, whoever waits to send to it learns that nothing was delivered."""
+    there = await start_host(ProcessOptions(mailbox_capacity=100))
+    slow = await blocked(here, there)
+    giving = asyncio.ensure_future(give(slow, 1_000))
+    await until(lambda: bool(here.calls.holds.held), "the sender is asked to wait")
+    calling = asyncio.ensure_future(slow.put(1))
+    await asyncio.sleep(0)
+    if end == "down":
+        network.down(there.node_id)
+        with pytest.raises(NotDelivered, match="went down"):
+            await giving
+    else:
+        stopping = asyncio.ensure_future(here.stop(slow.process_id))
+        await giving
+        doors[-1].set()
+        await stopping
+    with pytest.raises(NotDelivered):
+        await calling
+    assert not here.calls.holds.held
 
 
 async def test_answers_take_the_lane_of_the_question(here: Host, there: Host, network: Network) -> None:

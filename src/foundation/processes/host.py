@@ -76,7 +76,7 @@ class Host:
         self._wire = wire
         self._clock = clock or SystemClock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
-        self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit)
+        self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
         self._requests = Requests(wire, self.codec)
         self._running: dict[int, Running] = {}
         self._names: dict[str, ProcessId] = {}
@@ -233,8 +233,16 @@ class Host:
         """Return a reference to the agent of a node."""
         return self.reference(Agent, agent_of(node))
 
-    async def post(self, target: ProcessId, frame: Cast | Message, channel: Channel = Channel.EVENTS) -> None:
+    async def post(
+        self,
+        target: ProcessId,
+        frame: Cast | Message,
+        channel: Channel = Channel.EVENTS,
+        timeout_s: float | None = None,
+    ) -> None:
         """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
+        if self.calls.holds.held:
+            await self.calls.holds.wait(target, timeout_s)
         if not self._wire.room(target.node, channel):
             await self._wire.wait_for_room(target.node, channel)
         self._wire.send(target.node, self.codec.encode(frame), channel)

@@ -109,4 +109,11 @@ class More(Struct, array_like=True, tag=10, gc=False):
     items: int
 
 
-Frame = More | Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End
+class Pressure(Struct, array_like=True, tag=11, gc=False):
+    """The mailbox of a process fills up, or has emptied: send it nothing, or go on."""
+
+    serial: int
+    hold: bool
+
+
+Frame = Pressure | More | Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End

@@ -13,7 +13,17 @@ class ProcessOptions:
     """Seconds until a call ends with CallTimeout; more waits longer for slow handlers, None waits for ever."""
 
     mailbox_capacity: int = 10_000
-    """Messages that wait in one mailbox; less bounds memory and delay, more rides out longer bursts."""
+    """Messages that wait in one mailbox; less bounds memory and delay, more rides out longer bursts.
+
+    When half of them do, those who send are asked to wait.
+    """
+
+    mailbox_overflow_bytes: int = 4 << 20
+    """Bytes beyond the capacity for what was on its way when its senders were asked to wait; more takes more senders
+    at full speed, less bounds memory."""
+
+    most_waiters: int = 10_000
+    """How many senders of this node may wait until a process takes more; further ones are refused."""
 
     aside_capacity: int = 1_000
     """Streams and concurrent calls that one process runs at once; less bounds memory, more serves more readers."""

@@ -20,8 +20,9 @@ from foundation.core.context import call_context
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningError, Overloaded
 from foundation.processes.calling.deadlines import Deadlines
+from foundation.processes.calling.holds import Holds
 from foundation.processes.faults import rebuild
-from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, More, Open, Reply
+from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, More, Open, Pressure, Reply
 from foundation.processes.ports import Wire
 
 _FEW = 16
@@ -64,8 +65,9 @@ class Inbox:
 class Calls:
     """Send calls, and match the answers with those who wait."""
 
-    def __init__(self, wire: Wire, codec: Codec, clock: Clock, stream_credit: int = 256) -> None:
+    def __init__(self, wire: Wire, codec: Codec, clock: Clock, stream_credit: int, most_waiters: int) -> None:
         self.room = wire.room
+        self.holds = Holds(most_waiters)
         self._stream_credit = stream_credit
         self._wire = wire
         self._encode = codec.encode
@@ -174,14 +176,23 @@ class Calls:
         if inbox is not None and inbox.node == source:
             self._end(inbox, StopAsyncIteration())
 
+    def on_pressure(self, source: NodeId, frame: Pressure) -> None:
+        """Keep senders from a process, or let them go on."""
+        if frame.hold:
+            self.holds.hold(ProcessId(source, frame.serial))
+        else:
+            self.holds.release(ProcessId(source, frame.serial))
+
     def node_down(self, node: NodeId) -> None:
         """End everything that waits for that node: nobody knows what it did."""
+        self.holds.node_down(node)
         message = f"node {node[:8]} went down before it answered"
         self._end_all(lambda asked: asked == node, NodeDown, message)
 
     def close(self) -> None:
         """End everything that waits."""
         self._closed = True
+        self.holds.close()
         self._end_all(lambda _: True, NotRunningError, "this node was stopped before the answer came")
         self._deadlines.close()
 

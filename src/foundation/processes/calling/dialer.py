@@ -15,8 +15,8 @@ class Dialer(Protocol):
 
     calls: Calls
 
-    async def post(self, target: ProcessId, frame: Cast | Message, channel: Channel) -> None:
-        """Send a frame that nobody answers; now and then lets others run, so that a burst does not outrun them."""
+    async def post(self, target: ProcessId, frame: Cast | Message, channel: Channel, timeout_s: float | None) -> None:
+        """Send a frame that nobody answers; waits while the way to the process or its mailbox is full."""
         ...
 
     def known(self, name: str) -> ProcessId | None:

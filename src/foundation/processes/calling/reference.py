@@ -171,6 +171,8 @@ async def _call(
     calls = dialer.calls
     if not calls.room(target.node, channel):
         await calls.wait_for_room(target.node, timeout_s, channel)
+    if calls.holds.held and not method.aside:
+        await calls.holds.wait(target, timeout_s)
     pending = calls.begin(target, method.name, arguments, keywords, timeout_s, channel)
     try:
         outcome = await pending.answer

@@ -26,7 +26,8 @@ def cast(
     """Have a method of a reference called without waiting for its end.
 
     ``await cast(counter.add, 3)`` returns as soon as the call is on its way. The arguments are checked at once.
-    Nobody hears of an error in the handler, except the log over there.
+    Nobody hears of an error in the handler, except the log over there. It waits while the mailbox over there is full,
+    up to the time-out of the reference, and then raises Overloaded.
     """
     reference, bound = remote_method(method)
     if bound.stream:
@@ -72,14 +73,14 @@ def _reference_of(value: object) -> Reference:
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
     target = await _target(reference)
-    await reference.__dialer__.post(
-        target, Cast(target.serial, method, Raw(arguments), keywords), reference.__channel__
-    )
+    frame = Cast(target.serial, method, Raw(arguments), keywords)
+    await reference.__dialer__.post(target, frame, reference.__channel__, reference.__timeout_s__)
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
     target = await _target(reference)
-    await reference.__dialer__.post(target, Message(target.serial, kind, Raw(body)), reference.__channel__)
+    frame = Message(target.serial, kind, Raw(body))
+    await reference.__dialer__.post(target, frame, reference.__channel__, reference.__timeout_s__)
 
 
 async def _target(reference: Reference) -> ProcessId:

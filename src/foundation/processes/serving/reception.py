@@ -15,7 +15,20 @@ from foundation.core.identity import NodeId
 from foundation.errors import DeadlockError, FoundationError, NoSuchProcessError, NotDelivered
 from foundation.processes.calling.calls import Calls
 from foundation.processes.interface.binding import BoundMethod
-from foundation.processes.messages import Call, Cancel, Cast, End, Fault, Frame, Item, Message, More, Open, Reply
+from foundation.processes.messages import (
+    Call,
+    Cancel,
+    Cast,
+    End,
+    Fault,
+    Frame,
+    Item,
+    Message,
+    More,
+    Open,
+    Pressure,
+    Reply,
+)
 from foundation.processes.options import ProcessOptions
 from foundation.processes.serving.credit import Credit
 from foundation.processes.serving.requests import Request, Requests
@@ -61,6 +74,7 @@ class Reception:
             Fault: calls.on_fault,
             Item: calls.on_item,
             End: calls.on_end,
+            Pressure: calls.on_pressure,
         }
 
     def receive(self, source: NodeId, batch: bytes | memoryview, channel: Channel) -> None:

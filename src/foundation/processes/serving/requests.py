@@ -18,7 +18,7 @@ from foundation.core.identity import NodeId
 from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.faults import handler_fault, interruption, refusal
 from foundation.processes.interface.binding import BoundMethod
-from foundation.processes.messages import End, Hop, Item, Keywords, Reply
+from foundation.processes.messages import End, Hop, Item, Keywords, Pressure, Reply
 from foundation.processes.ports import Wire
 from foundation.processes.serving.credit import Credit
 
@@ -130,6 +130,11 @@ class Requests:
         """Say that a stream has no more items."""
         if self._remove(request):
             self._send(request, End(request.number))
+
+    def press(self, node: NodeId, serial: int, *, hold: bool) -> None:
+        """Ask a node to send a process nothing, or to go on."""
+        with suppress(NotDelivered):
+            self._wire.send(node, self._codec.encode(Pressure(serial, hold)), Channel.CONTROL)
 
     def _remove(self, request: Request) -> bool:
         requests = self._open.get(request.source)

@@ -11,7 +11,7 @@ import msgspec
 
 from foundation.core.clock import Clock
 from foundation.core.context import NO_CONTEXT, call_context
-from foundation.core.identity import ProcessId
+from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.catalog import wire_name_of
@@ -58,7 +58,7 @@ class Running:
         self.process_id = process_id
         self.name = name
         self.binding = binding
-        self.mailbox: Mailbox[Request] = Mailbox(options.mailbox_capacity)
+        self.mailbox: Mailbox[Request] = Mailbox(options.mailbox_capacity, options.mailbox_overflow_bytes)
         self.label = f"{binding.cls.__name__} {name or process_id}"
         self._requests = requests
         self._options = options
@@ -66,6 +66,10 @@ class Running:
         self._started_at = clock.wall()
         self._handled = 0
         self._aside = TaskScope(self.label)
+        self._hold_above = max(options.mailbox_capacity // 2, _FEW)
+        self._go_on_below = self._hold_above // 2
+        self._held: set[NodeId] = set()
+        """Nodes that were asked to send nothing."""
         self._reason = ""
         self._interrupted = False
         self._instance: Process
@@ -117,6 +121,9 @@ class Running:
             return Overloaded(f"the mailbox of {self.label} is full ({len(self.mailbox)} messages)")
         elif len(self.mailbox) > _FEW:
             request.body = request.body.copy()
+            if len(self.mailbox) > self._hold_above and request.source not in self._held:
+                self._held.add(request.source)
+                self._requests.press(request.source, self.process_id.serial, hold=True)
         return None
 
     def _run_aside(self, request: Request, *, stream: bool) -> None:
@@ -133,6 +140,12 @@ class Running:
     def _refuse_waiting(self) -> None:
         for request in self.mailbox.close():
             self._refuse(request)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        held, self._held = self._held, set()
+        for node in held:
+            self._requests.press(node, self.process_id.serial, hold=False)
 
     def _run_out(self) -> None:
         logger.warning("%s did not stop within %.1f s and is cancelled", self.label, self._options.stop_timeout_s)
@@ -190,6 +203,8 @@ class Running:
                 request = await mailbox.get()
             if request is None:
                 return
+            if self._held and len(mailbox) < self._go_on_below:
+                self._go_on()
             if request.cancelled:
                 continue
             if request.method is not None and request.method.aside:  # it came before `started` was through
