@@ -30,7 +30,7 @@ from foundation.errors import (
 )
 from foundation.fabric import NodeAddress, keys
 from foundation.fabric.fabric import TRANSPORTS
-from foundation.fabric.packet import Resume, pack_frames, pack_resume
+from foundation.fabric.packet import Resume, pack_frames, pack_resume, pack_sender
 from foundation.fabric.transport import SessionSettings, TransportSession
 from foundation.fabric.transports.memory import NETWORK
 from tests.fabric.nodes import Node, Nodes, some_nodes
@@ -333,10 +333,11 @@ async def test_garbage_is_counted_and_dropped(nodes: Nodes, count: int, caplog: 
     good = pack_frames(1, 1, 0, [b"\xc0"])
     bad = [b"", b"\x00" * 40, os.urandom(100), good[:-1], good[:4] + b"\x11" + good[5:]]
     senders = [new_node_id() for _ in range(7)]
+    nobody = [b"", b"\0" * 16, b"\0" * 40, b"short"]
     try:
         for number in range(count):
-            key = keys.frames(one.id, senders[number % 7]) if number % 10 else f"frames/{one.id}/NOT-{number % 1000}"
-            rude.put(key, bad[number % 5])
+            payload = pack_sender(senders[number % 7]) + bad[number % 5] if number % 10 else nobody[number % 4]
+            rude.put(keys.frames(one.id), payload)
             if number % 100 == 0:
                 await turns(1)
         for number in range(100):
@@ -358,7 +359,8 @@ async def test_made_up_senders_cost_a_bounded_amount(nodes: Nodes) -> None:
     try:
         for number in range(6000):
             begin = pack_resume(Resume(1, number + 1, 0, answer_wanted=True, seen={1: 2**62}))
-            rude.put(keys.frames(one.id, NodeId(f"{number + 1:x}")), begin + pack_frames(1, 1, 2**62, [b"\xc0"]))
+            sender = pack_sender(NodeId(f"{number + 1:x}"))
+            rude.put(keys.frames(one.id), sender + begin + pack_frames(1, 1, 2**62, [b"\xc0"]))
             if number % 100 == 0:
                 await turns(1)
         counters = one.fabric.counters

@@ -27,6 +27,7 @@ from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import Acquaintance, Identity
 from foundation.fabric.link import Link, dial
 from foundation.fabric.options import FabricOptions
+from foundation.fabric.packet import split_sender
 from foundation.fabric.peers import FabricCounters, Peers
 from foundation.fabric.presence import PresenceTable
 from foundation.fabric.transport import SessionSettings, TransportSession, Undo
@@ -94,12 +95,12 @@ class Fabric:
             session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
             stack.push_async_callback(session.close)
             self._session = session
-            self.peers.put = lambda receiver, payload: session.put(keys.frames(receiver, self.node_id), payload)
+            self.peers.put = lambda receiver, payload: session.put(keys.frames(receiver), payload)
             self.peers.lost = self._session_lost
             self.peers.dial_link = self._dial_link
             await stack.enter_async_context(self.peers)
             await stack.enter_async_context(self._door)  # last, so it opens only when it can name the session
-            session.subscribe(keys.frames_for(self.node_id), self._frames_arrived)
+            session.subscribe(keys.frames(self.node_id), self._frames_arrived)
             session.watch(keys.PRESENCE, self._token_changed)
             self._stack = stack.pop_all()
         return self
@@ -234,13 +235,13 @@ class Fabric:
         link, identity = await dial(NodeAddress.parse(address), me, self._cookie, timeout_s, wants_link=True)
         return link, identity.node
 
-    def _frames_arrived(self, key: str, payload: bytes) -> None:
+    def _frames_arrived(self, _key: str, payload: bytes) -> None:
         try:
-            sender = keys.parse_sender(key)
+            sender, packets = split_sender(payload)
         except CodecError as error:
             self.peers.drop(str(error))
         else:
-            self.peers.routed(sender, payload)
+            self.peers.routed(sender, packets)
 
     def _token_changed(self, key: str, is_there: bool) -> None:
         try:

@@ -3,7 +3,7 @@
 ::
 
     presence/<node>/<version>/<facts>     a liveliness token: the node is there, and these are its facts
-    frames/<receiver>/<sender>            frames from one node to one other
+    frames/<receiver>                     packets for one node; each put begins with its sender
     topics/<topic>                        what is published
 
 The cluster itself is the namespace in front of all of them, so clusters that share a network do not mix.
@@ -62,23 +62,13 @@ def parse_presence(key: str) -> Presence:
             raise CodecError(message)
 
 
-def frames(receiver: NodeId, sender: NodeId) -> str:
-    """Return the key under which one node sends frames to another."""
-    return f"frames/{receiver}/{sender}"
+def frames(receiver: NodeId) -> str:
+    """Return the key under which all send frames to a node.
 
-
-def frames_for(receiver: NodeId) -> str:
-    """Return the key expression of all frames to one node."""
-    return f"frames/{receiver}/*"
-
-
-def parse_sender(key: str) -> NodeId:
-    """Read the sender from the key of a frame."""
-    sender = key.rpartition("/")[2]
-    if _NODE.fullmatch(sender) is None:
-        message = f"not a sender: {key[:80]!r}"
-        raise CodecError(message)
-    return NodeId(sender)
+    It holds no wildcard and nothing of the sender: the engine keeps the route of an exact key, else it looks for one at
+    each put, at both ends.
+    """
+    return f"frames/{receiver}"
 
 
 def topic(name: str) -> str:

@@ -8,6 +8,8 @@
       resume    a MessagePack array, see :class:`Resume`         how a path begins
       ping      nothing                                          answered with an ack
 
+What is put on the engine's routes is the sender, as 16 bytes, and then packets.
+
 ``seen`` is the number of the last packet of that channel that arrived from the other side: acknowledgements ride on
 data. New fields are added at the end; a node ignores what it does not know.
 """
@@ -21,6 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from foundation.core.identity import NodeId
 from foundation.errors import CodecError
 
 VERSION = 2
@@ -36,6 +39,7 @@ _TOTAL = struct.Struct(">Q")
 _SEEN = struct.Struct(">BQ")
 _ARRAY_32 = 0xDD
 _MOST_CHANNELS = 16
+_SENDER_BYTES = 16
 
 
 class Flags(IntFlag):
@@ -133,6 +137,20 @@ def read_total(body: memoryview) -> tuple[int, memoryview]:
     return _TOTAL.unpack_from(body)[0], body[_TOTAL.size :]
 
 
+def pack_sender(node: NodeId) -> bytes:
+    """Write who sends what follows."""
+    return int(node, 16).to_bytes(_SENDER_BYTES, "big")
+
+
+def split_sender(payload: bytes) -> tuple[NodeId, memoryview]:
+    """Read the sender and return what follows it."""
+    sender = payload[:_SENDER_BYTES].hex().lstrip("0")
+    if len(payload) < _SENDER_BYTES or not sender:
+        message = f"{len(payload)} bytes without a sender"
+        raise CodecError(message)
+    return NodeId(sender), memoryview(payload)[_SENDER_BYTES:]
+
+
 class Splitter:
     """Cut a stream of bytes into packets, wherever its chunks begin and end."""
 
@@ -141,7 +159,7 @@ class Splitter:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[memoryview]:
+    def feed(self, data: bytes | memoryview) -> Iterator[memoryview]:
         """Return the packets that are complete now, without their lengths; a length beyond reason is a CodecError."""
         if self._rest:
             data = self._rest + data
@@ -158,7 +176,7 @@ class Splitter:
             yield view[at : at + length]
             at += length
         if at < end:
-            self._rest = data[at:]
+            self._rest = bytes(view[at:])
 
     @property
     def is_empty(self) -> bool:

@@ -68,13 +68,14 @@ class RoutedPath:
     way = Way.ROUTED
     is_writable = True
 
-    def __init__(self, put: Callable[[bytes], None]) -> None:
+    def __init__(self, sender: bytes, put: Callable[[bytes], None]) -> None:
+        self._sender = sender
         self.is_ready = self.has_begun = False
         self._put = put
 
     def write(self, packets: Sequence[bytes]) -> None:
         """See the port."""
-        self._put(packets[0] if len(packets) == 1 else b"".join(packets))
+        self._put(b"".join((self._sender, *packets)))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -17,7 +17,7 @@ from foundation.errors import CodecError, NotDelivered, Overloaded
 from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.pacing import BulkWindow
-from foundation.fabric.packet import PING, Ack, Data, Ping, Resume, pack_resume, unpack
+from foundation.fabric.packet import PING, Ack, Data, Ping, Resume, pack_resume, pack_sender, unpack
 from foundation.fabric.path import DirectPath, Path, RoutedPath, Way
 from foundation.fabric.session import GapError, Session
 
@@ -159,6 +159,8 @@ class Peer:
             self._pace(path)
         while path.is_writable and (packets := session.next_packets(_FLUSH_BYTES)):
             path.write(packets)
+            if len(packets) == 1 and len(packets[0]) < _FLUSH_BYTES:
+                break  # the rest waits for the window, if there is any
         if self._waiters:
             for channel in [channel for channel in self._waiters if self.has_room(channel)]:
                 _release(self._waiters.pop(channel))
@@ -268,7 +270,7 @@ class Peer:
 
     def _route(self) -> RoutedPath:
         if self._routed is None:
-            self._routed = RoutedPath(self._put)
+            self._routed = RoutedPath(pack_sender(self._me), self._put)
         return self._routed
 
     def _is_better(self, new: DirectPath, old: DirectPath) -> bool:

@@ -146,7 +146,7 @@ class Peers:
 
     # --- what comes
 
-    def routed(self, sender: NodeId, payload: bytes) -> None:
+    def routed(self, sender: NodeId, payload: memoryview) -> None:
         """Take what came over the engine's routes."""
         if sender == self.node_id or self._is_one_too_many(sender):
             self.drop(f"packets of {sender[:8]}, which is not present, like too many others")
@@ -154,11 +154,12 @@ class Peers:
         peer = self._peer(sender)
         splitter = Splitter()
         try:
-            with self._noticing_loss():
-                for packet in splitter.feed(payload):
-                    peer.routed_packet(packet)
+            for packet in splitter.feed(payload):
+                peer.routed_packet(packet)
         except CodecError as error:
             self.drop(str(error))
+        except FabricLostError as error:
+            self.lost(str(error))
         else:
             if not payload or not splitter.is_empty:
                 self.drop("a packet that ends too early")

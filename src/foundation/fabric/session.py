@@ -137,9 +137,10 @@ class Session:
         packets: list[bytes] = []
         size = 0
         for channel, out in self._outgoing.items():
-            while size < most_bytes and (packet := self._next_packet(channel, out)) is not None:
-                packets.append(packet)
-                size += len(packet)
+            if out.queue or out.resend or out.whole is not None:
+                while size < most_bytes and (packet := self._next_packet(channel, out)) is not None:
+                    packets.append(packet)
+                    size += len(packet)
         return packets
 
     def receive(self, data: Data) -> memoryview | bytes | None:
