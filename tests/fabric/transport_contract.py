@@ -495,10 +495,13 @@ class TransportContract:
         """A closed session leaves no task, and its endpoint answers no longer."""
         sessions.introduction_timeout_s = IN_VAIN_S
         one, two = await sessions.linked()
-        node, endpoints = sessions.nodes[two], two.endpoints
+        tokens = Tokens.of(one)
+        two.declare("presence/2")
+        await eventually(lambda: tokens.there)
         await two.close()
+        await eventually(lambda: not tokens.there)
         with pytest.raises(UnreachableError):
-            await one.introduce(node, endpoints)
+            await sessions.introduce(one, two)
         await one.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 

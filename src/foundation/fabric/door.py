@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +24,8 @@ from foundation.fabric.options import FabricOptions
 logger = logging.getLogger(__name__)
 
 _MOST_REMEMBERED = 1000
+_TURNS_TO_ACCEPT = 5
+"""Turns of the loop that asyncio takes to accept a connection and to close it again; it offers nothing to wait for."""
 
 
 class Door:
@@ -66,9 +69,12 @@ class Door:
         if self._server is None:
             return
         server, self._server = self._server, None
-        server.close()
-        for link in list(self._connections):
-            link.abort()
+        try:
+            await _stop_accepting(server)
+        finally:  # also when it is cancelled
+            server.close()
+            for link in list(self._connections):
+                link.abort()
         while self._connections:
             self._all_gone.clear()
             await self._all_gone.wait()
@@ -132,6 +138,19 @@ class _Stranger(AcceptedLink):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.arrived(self)
+
+
+async def _stop_accepting(server: asyncio.Server) -> None:
+    """Let connections that are just being accepted come in, to be sent away, before the server is closed.
+
+    Python 3.11 leaves those open for ever that are accepted while their server closes.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        with suppress(NotImplementedError, RuntimeError):  # loops that accept in another way
+            loop.remove_reader(listening.fileno())
+    for _ in range(_TURNS_TO_ACCEPT):
+        await asyncio.sleep(0)
 
 
 async def knock(address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float) -> Identity:
