@@ -20,6 +20,7 @@ from foundation.errors import ListenError
 from foundation.fabric.handshake import Identity, Refusal
 from foundation.fabric.link import AcceptedLink, Link, dial
 from foundation.fabric.options import FabricOptions
+from foundation.fabric.tls import Tls
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +38,17 @@ class Door:
         cookie: Secret,
         options: FabricOptions,
         linked: Callable[[Link, NodeId], None] | None = None,
+        tls: Tls | None = None,
     ) -> None:
-        """``linked(link, node)`` takes over the connection of a node that proved itself and wants to stay."""
+        """``linked(link, node)`` takes over the connection of a node that proved itself and wants to stay.
+
+        With ``tls`` the door speaks nothing else, from the first byte on.
+        """
         self._identity = identity
         self._cookie = cookie
         self._options = options
         self._take_over = linked
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._strangers: dict[AcceptedLink, asyncio.TimerHandle] = {}
         self._connections: set[AcceptedLink] = set()
@@ -81,7 +87,8 @@ class Door:
         await server.wait_closed()
 
     def _answer(self) -> AcceptedLink:
-        link = _Stranger(self._identity(), self._cookie, self._refuse, self._linked, self._ended)
+        tls = self._tls.at_door() if self._tls else None
+        link = _Stranger(self._identity(), self._cookie, self._refuse, self._linked, self._ended, tls)
         link.arrived = self._arrived
         return link
 
@@ -153,8 +160,10 @@ async def _stop_accepting(server: asyncio.Server) -> None:
         await asyncio.sleep(0)
 
 
-async def knock(address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float) -> Identity:
+async def knock(
+    address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float, tls: Tls | None = None
+) -> Identity:
     """Prove this node at another node's door and learn who lives there; raises what :func:`dial` raises."""
-    link, identity = await dial(address, me, cookie, timeout_s, wants_link=False)
+    link, identity = await dial(address, me, cookie, timeout_s, wants_link=False, tls=tls)
     link.close()
     return identity
