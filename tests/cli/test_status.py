@@ -41,6 +41,8 @@ async def test_status_shows_members_and_processes() -> None:
     assert members.keys() == {"one", "other"}
     assert (members["one"]["status"], members["one"]["incarnation"]) == ("up", 1)
     assert members["one"]["roles"] == ["web", "db"]
+    assert members["one"]["path"] == members["other"]["path"] == "direct"
+    assert table.count("direct") == 2
     (process,) = members["other"]["processes"]
     assert (process["name"], process["class"], process["handled"]) == ("counter of other", "counters:Counter", 1)
     assert "counter of one" in table
@@ -63,6 +65,7 @@ async def test_status_tells_who_does_not_answer() -> None:
     members = {member["name"]: member for member in json.loads(text)["members"]}
     assert members["one"]["processes"] == []
     assert members["other"]["processes"] is None
+    assert (members["one"]["path"], members["other"]["path"]) == ("direct", "connecting")
 
 
 async def test_status_with_nobody_there() -> None:

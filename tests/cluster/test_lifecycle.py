@@ -17,7 +17,7 @@ from foundation.core.secret import Secret
 from foundation.discovery import Announcement, DiscoveryStrategy, Peer
 from foundation.errors import AlreadyRunningError, ConfigurationError, FabricLostError, ListenError, NotRunningError
 from foundation.fabric import Fabric, FabricOptions, NodeAddress
-from foundation.fabric.packet import Resume, pack_frames, pack_resume
+from foundation.fabric.packet import Resume, pack_frames, pack_resume, pack_sender
 from foundation.processes.messages import Cast
 from tests.cluster.conftest import StartNodes
 from tests.cluster.test_processes import Counter
@@ -160,16 +160,18 @@ async def test_garbage_from_a_member_is_counted_and_dropped(start_nodes: StartNo
     async with peer:
         host, port = node.address.split(":")
         await peer.meet(NodeAddress((host, int(port))))
+        await eventually(lambda: node.node.node_id in peer.present())  # and so what it listens to is known here
         session: Any = peer._session
         parts: Any = node._running
         before = parts.fabric.counters.dropped + parts.host.dropped_frames
-        broken, sound = (f"frames/{node.node.node_id}/{sender}" for sender in (peer.node_id, new_node_id()))
-        for key in (broken, sound):
-            session.put(key, pack_resume(Resume(1, 7, 0, answer_wanted=False, seen={})))
+        key = f"frames/{node.node.node_id}"
+        broken, sound = (pack_sender(sender) for sender in (peer.node_id, new_node_id()))
+        for sender in (broken, sound):
+            session.put(key, sender + pack_resume(Resume(1, 7, 0, answer_wanted=False, seen={})))
         call = _a_call(counter.process_id.serial)
         for number in range(1, 5_001):
-            session.put(broken, _garbage(chance, call))
-            session.put(sound, pack_frames(1, number, 0, [_mutated(chance, call)]))
+            session.put(key, broken + _garbage(chance, call))
+            session.put(key, sound + pack_frames(1, number, 0, [_mutated(chance, call)]))
             await asyncio.sleep(0)
         assert await counter.add(1) >= 1
         dropped = parts.fabric.counters.dropped + parts.host.dropped_frames - before

@@ -103,6 +103,17 @@ async def test_a_link_is_used_as_soon_as_there_is_one(start_nodes: StartNodes) -
     await eventually(lambda: peer_of(here, there).way == peer_of(there, here).way == "direct")
 
 
+async def test_the_picture_of_the_cluster_tells_each_path(start_nodes: StartNodes) -> None:
+    """`cluster_info()` says of each member how this node reaches it now."""
+    here, there = await start_nodes("here", "there")
+    us, them = here.node.node_id, there.node.node_id
+    await here.processes(there.node)
+    await eventually(lambda: here.cluster_info().paths == {us: "-", them: "direct"})
+    assert [member["path"] for member in here.cluster_info().as_dict()["members"]] == ["-", "direct"]
+    peer_of(here, there).close("cut off")
+    assert here.cluster_info().paths[them] == "connecting"
+
+
 async def test_both_dial_at_once_and_one_link_is_left(start_nodes: StartNodes) -> None:
     """When both sides send to each other at the same instant they end with one link, the same for both."""
     here, there = await start_nodes("here", "there")
@@ -130,6 +141,7 @@ async def test_without_direct_links_everything_takes_the_routes(start_nodes: Sta
         await foundation.cast(ledger.write, entry)
     assert await ledger.read() == list(range(100))
     assert peer_of(here, there).way == peer_of(there, here).way == "routed"
+    assert here.cluster_info().paths == {here.node.node_id: "-", there.node.node_id: "routed"}
 
 
 async def test_a_large_argument_travels_in_pieces(start_nodes: StartNodes) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
@@ -26,7 +27,7 @@ from foundation.fabric.handshake import (
     encode,
 )
 from foundation.fabric.options import FabricOptions
-from tests.waiting import eventually
+from tests.waiting import eventually, turns
 
 COOKIE_TEXT = "the cookie of the cluster"
 COOKIE = Secret(COOKIE_TEXT)
@@ -209,6 +210,20 @@ async def test_a_closed_door_leaves_nothing_behind() -> None:
             assert await hung_up(reader)
         async with door(options(port=there.port)):
             pass
+    gc.collect()
+
+
+@pytest.mark.parametrize("turns_before", range(6))
+async def test_who_comes_while_the_door_closes_is_sent_away(turns_before: int) -> None:
+    """A connection that is just being accepted leaves neither a task nor an open socket."""
+    with socket.socket() as late:
+        late.setblocking(False)  # noqa: FBT003
+        async with door() as there:
+            late.connect_ex((HOST, there.port))
+            await turns(turns_before)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        with suppress(ConnectionResetError):
+            assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(late, 1), 10) == b""
     gc.collect()
 
 

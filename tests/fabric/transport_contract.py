@@ -14,6 +14,7 @@ from foundation.core.identity import NodeId, new_node_id
 from foundation.core.secret import Secret
 from foundation.core.tasks import TaskScope
 from foundation.errors import FabricLostError, UnreachableError
+from foundation.fabric.options import TlsOptions
 from foundation.fabric.transport import SessionSettings, Transport, TransportSession
 from tests.waiting import eventually, turns
 
@@ -32,6 +33,7 @@ class Sessions:
     nodes: dict[TransportSession, NodeId] = field(default_factory=dict[TransportSession, NodeId])
     lost: list[str] = field(default_factory=list[str])
     introduction_timeout_s: float = 10.0
+    tls: TlsOptions | None = None
 
     async def open(self, namespace: str = "foundation/shop", cookie: str = "secret") -> TransportSession:
         settings = SessionSettings(
@@ -43,6 +45,7 @@ class Sessions:
             lease_s=10.0,
             open_timeout_s=10.0,
             introduction_timeout_s=self.introduction_timeout_s,
+            tls=self.tls,
         )
         session = await self.transport.open(settings, self.lost.append)
         self.opened.append(session)
@@ -107,8 +110,13 @@ class TransportContract:
         raise NotImplementedError
 
     @pytest.fixture
-    async def sessions(self, transport: Transport, nowhere: str) -> AsyncIterator[Sessions]:
-        sessions = Sessions(transport, nowhere)
+    def tls(self) -> TlsOptions | None:
+        """Return what the sessions encrypt their links with, where an engine can do that."""
+        return None
+
+    @pytest.fixture
+    async def sessions(self, transport: Transport, nowhere: str, tls: TlsOptions | None) -> AsyncIterator[Sessions]:
+        sessions = Sessions(transport, nowhere, tls=tls)
         yield sessions
         await asyncio.gather(*(session.close() for session in sessions.opened))
 
@@ -495,10 +503,13 @@ class TransportContract:
         """A closed session leaves no task, and its endpoint answers no longer."""
         sessions.introduction_timeout_s = IN_VAIN_S
         one, two = await sessions.linked()
-        node, endpoints = sessions.nodes[two], two.endpoints
+        tokens = Tokens.of(one)
+        two.declare("presence/2")
+        await eventually(lambda: tokens.there)
         await two.close()
+        await eventually(lambda: not tokens.there)
         with pytest.raises(UnreachableError):
-            await one.introduce(node, endpoints)
+            await sessions.introduce(one, two)
         await one.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -14,6 +14,9 @@ class NodeReport:
     """What is known of one member."""
 
     member: Member
+    path: str
+    """How the node that asked reaches it, in the words of ``ClusterInfo.paths``."""
+
     processes: list[ProcessInfo] | None
     """What it runs, or None when it did not answer."""
 
@@ -24,6 +27,7 @@ class NodeReport:
             "name": member.name,
             "node": member.node_id,
             "status": str(member.status),
+            "path": self.path,
             "addresses": list(member.addresses),
             "version": member.version,
             "roles": list(member.roles),

@@ -18,6 +18,8 @@ from foundation.errors import FoundationError
 
 _QUIET_S = 0.05
 _ANSWER_TIMEOUT_S = 1.0
+_LINK_S = 0.5
+_LOOK_AGAIN_S = 0.01
 
 
 def status(
@@ -77,10 +79,23 @@ def _everybody(cluster: Cluster) -> list[Member]:
 
 
 async def _ask(cluster: Cluster, member: Member) -> NodeReport:
-    if member.status is MemberStatus.UNREACHABLE:
-        return NodeReport(member, None)
-    try:
-        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            return NodeReport(member, await cluster.processes(member))
-    except (TimeoutError, FoundationError):
-        return NodeReport(member, None)
+    processes = None
+    if member.status is not MemberStatus.UNREACHABLE:
+        with suppress(TimeoutError, FoundationError):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                processes = await cluster.processes(member)
+    return NodeReport(member, await _path(cluster, member, patiently=processes is not None), processes)
+
+
+async def _path(cluster: Cluster, member: Member, *, patiently: bool) -> str:
+    """Tell how a member is reached.
+
+    A direct link is dialed when the first question goes, which itself takes Zenoh: whoever answered gets a moment.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LINK_S
+    while True:
+        path = cluster.paths([member])[member.node_id]
+        if path == "direct" or not patiently or loop.time() >= deadline:
+            return path
+        await asyncio.sleep(_LOOK_AGAIN_S)

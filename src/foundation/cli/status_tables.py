@@ -25,7 +25,7 @@ def print_status(cluster: str, reports: Sequence[NodeReport]) -> None:
 
 
 def _members(cluster: str, reports: Sequence[NodeReport]) -> Table:
-    table = Table("node", "status", title=f"cluster {cluster}", title_justify="left")
+    table = Table("node", "status", "path", title=f"cluster {cluster}", title_justify="left")
     for column in ("address", "version", "roles"):
         table.add_column(column, overflow="fold")
     table.add_column("processes", justify="right")
@@ -35,6 +35,7 @@ def _members(cluster: str, reports: Sequence[NodeReport]) -> Table:
         table.add_row(
             Text(member.name),
             Text(member.status, style=_COLORS.get(member.status, "yellow")),
+            Text(report.path),
             Text("\n".join(member.addresses)),
             Text(member.version),
             Text(", ".join(member.roles)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar, TypeVarTuple
 
 from foundation.cluster.assembly import Parts, assemble
-from foundation.cluster.info import ClusterInfo, health
+from foundation.cluster.info import ClusterInfo, health, paths
 from foundation.cluster.load import LoadTeller
 from foundation.config import Config
 from foundation.core.events import EventStream
@@ -161,7 +161,13 @@ class Cluster:
             processes=load.processes() if load else 0,
             message_rate=load.message_rate if load else 0.0,
             members=tuple(members),
+            paths=self.paths(members),
         )
+
+    def paths(self, members: Sequence[Member]) -> dict[NodeId, str]:
+        """Return how this node reaches these members now; see :attr:`ClusterInfo.paths`."""
+        fabric = self._running.fabric
+        return paths(members, fabric.node_id, fabric.peers.ways())
 
     async def start_process(
         self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from foundation.core.identity import NodeId
 from foundation.membership import Member, MemberStatus
 
 
@@ -36,9 +38,19 @@ class ClusterInfo:
     members: tuple[Member, ...]
     """Everybody who is in, this node first."""
 
+    paths: Mapping[NodeId, str]
+    """How this node reaches each member now: ``direct`` (a TCP connection of its own), ``routed`` (Zenoh),
+    ``connecting`` (neither is ready yet, or neither is left), ``-`` (itself)."""
+
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, as for JSON."""
-        return asdict(self) | {"members": [asdict(m) | {"wire_names": sorted(m.wire_names)} for m in self.members]}
+        """Return plain values, as for JSON; the path stands with its member."""
+        plain = asdict(self)
+        del plain["paths"]
+        return plain | {
+            "members": [
+                asdict(m) | {"wire_names": sorted(m.wire_names), "path": self.paths[m.node_id]} for m in self.members
+            ]
+        }
 
     def __str__(self) -> str:
         """Print in one line."""
@@ -46,6 +58,12 @@ class ClusterInfo:
             f"{self.nodes} {'node' if self.nodes == 1 else 'nodes'} ({', '.join(m.name for m in self.members)}),"
             f" found by {self.strategy}, {self.health}, {self.processes} processes, {self.message_rate:.0f} messages/s"
         )
+
+
+def paths(members: Sequence[Member], me: NodeId, ways: Mapping[NodeId, str]) -> dict[NodeId, str]:
+    """Put what the fabric says of its ways in words that hold for every member."""
+    found = {member.node_id: ways.get(member.node_id, "none") for member in members}
+    return {node: "-" if node == me else "connecting" if way == "none" else way for node, way in found.items()}
 
 
 def health(members: list[Member]) -> str:

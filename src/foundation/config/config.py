@@ -57,10 +57,11 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe."""
-        if not self.cookie and self.fabric.host not in LOOPBACK:
+        is_guarded = self.cookie or (self.fabric.tls is not None and self.fabric.tls.mutual)
+        if not is_guarded and self.fabric.host not in LOOPBACK:
             message = (
                 f"refusing to listen on {self.fabric.host} without a cookie: everybody who reaches this machine could"
-                " run code here; set FOUNDATION_COOKIE alike on all nodes"
+                " run code here; set FOUNDATION_COOKIE alike on all nodes, or use mutual TLS"
             )
             raise ConfigurationError(message)
         if not 0 < len(self.name) <= 128 or not self.name.isprintable():  # noqa: PLR2004

@@ -13,7 +13,7 @@ from foundation.config.cookie import own_cookie
 from foundation.core.secret import Secret
 from foundation.discovery import DiscoveryStrategy
 from foundation.errors import ConfigurationError
-from foundation.fabric import FabricOptions
+from foundation.fabric import FabricOptions, TlsOptions
 
 _ENVIRONMENT = {
     "FOUNDATION_NAME": "name",
@@ -23,10 +23,14 @@ _ENVIRONMENT = {
     "FOUNDATION_HOST": "host",
     "FOUNDATION_PORT": "port",
     "FOUNDATION_SESSION_PORT": "session_port",
+    "FOUNDATION_TLS_CERTIFICATE": "tls_certificate",
+    "FOUNDATION_TLS_PRIVATE_KEY": "tls_private_key",
+    "FOUNDATION_TLS_AUTHORITY": "tls_authority",
     "FOUNDATION_PEERS": "peers",
     "FOUNDATION_ROLES": "roles",
 }
-_FABRIC = {"host", "port", "session_port", "transport"}
+_FABRIC = {"host", "port", "session_port", "transport", "tls"}
+_TLS = ("certificate", "private_key", "authority")
 _LISTS = {"peers", "roles"}
 _PORTS = {"port", "session_port"}
 
@@ -35,7 +39,8 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     """Put a configuration together.
 
     ``arguments`` are the fields of :class:`Config`, and besides ``cluster`` (a strategy, its name, or several),
-    ``cookie`` as text, and ``host``, ``port``, ``session_port``, ``transport``. None means: not given.
+    ``cookie`` as text, ``host``, ``port``, ``session_port``, ``transport``, and ``tls`` or its files as
+    ``tls_certificate``, ``tls_private_key``, ``tls_authority``. None means: not given.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {key: environ[name] for name, key in _ENVIRONMENT.items() if name in environ}
@@ -44,7 +49,10 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
         values[key] = _as_list(values[key])
     for key in _PORTS & values.keys():
         values[key] = _as_port(key, values[key])
-    fabric = replace(values.pop("fabric", FabricOptions()), **{key: values.pop(key) for key in _FABRIC & values.keys()})
+    fabric: FabricOptions = values.pop("fabric", FabricOptions())
+    if (tls := _tls(values, fabric.tls)) is not None:
+        values["tls"] = tls
+    fabric = replace(fabric, **{key: values.pop(key) for key in _FABRIC & values.keys()})
     cookie = values.pop("cookie", None)
     if "cluster" in values:
         values["strategies"] = _strategies(values.pop("cluster"))
@@ -54,6 +62,19 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
         raise ConfigurationError(message)
     secret = own_cookie() if cookie is None else cookie if isinstance(cookie, Secret) else Secret(str(cookie))
     return Config(cookie=secret, fabric=fabric, **values)
+
+
+def _tls(values: dict[str, Any], known: TlsOptions | None) -> TlsOptions | None:
+    """Take the files out of ``values``; options given as a whole win over files from the environment."""
+    files: dict[str, Any] = {key: str(values.pop(f"tls_{key}")) for key in _TLS if f"tls_{key}" in values}
+    if "tls" in values or not files:
+        return values.get("tls")
+    if known is not None:
+        return replace(known, **files)
+    if missing := [f"FOUNDATION_TLS_{key.upper()}" for key in _TLS if not files.get(key)]:
+        message = f"TLS needs a certificate, its private key and an authority; missing: {', '.join(missing)}"
+        raise ConfigurationError(message)
+    return TlsOptions(**files)
 
 
 def _as_list(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - text from the environment, or what a caller gave

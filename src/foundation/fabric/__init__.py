@@ -2,6 +2,6 @@
 
 from foundation.core.channels import Channel
 from foundation.fabric.fabric import Fabric, NodeAddress
-from foundation.fabric.options import FabricOptions
+from foundation.fabric.options import FabricOptions, TlsOptions
 
-__all__ = ["Channel", "Fabric", "FabricOptions", "NodeAddress"]
+__all__ = ["Channel", "Fabric", "FabricOptions", "NodeAddress", "TlsOptions"]

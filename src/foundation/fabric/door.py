@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -19,10 +20,13 @@ from foundation.errors import ListenError
 from foundation.fabric.handshake import Identity, Refusal
 from foundation.fabric.link import AcceptedLink, Link, dial
 from foundation.fabric.options import FabricOptions
+from foundation.fabric.tls import Tls
 
 logger = logging.getLogger(__name__)
 
 _MOST_REMEMBERED = 1000
+_TURNS_TO_ACCEPT = 5
+"""Turns of the loop that asyncio takes to accept a connection and to close it again; it offers nothing to wait for."""
 
 
 class Door:
@@ -34,12 +38,17 @@ class Door:
         cookie: Secret,
         options: FabricOptions,
         linked: Callable[[Link, NodeId], None] | None = None,
+        tls: Tls | None = None,
     ) -> None:
-        """``linked(link, node)`` takes over the connection of a node that proved itself and wants to stay."""
+        """``linked(link, node)`` takes over the connection of a node that proved itself and wants to stay.
+
+        With ``tls`` the door speaks nothing else, from the first byte on.
+        """
         self._identity = identity
         self._cookie = cookie
         self._options = options
         self._take_over = linked
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._strangers: dict[AcceptedLink, asyncio.TimerHandle] = {}
         self._connections: set[AcceptedLink] = set()
@@ -66,16 +75,20 @@ class Door:
         if self._server is None:
             return
         server, self._server = self._server, None
-        server.close()
-        for link in list(self._connections):
-            link.abort()
+        try:
+            await _stop_accepting(server)
+        finally:  # also when it is cancelled
+            server.close()
+            for link in list(self._connections):
+                link.abort()
         while self._connections:
             self._all_gone.clear()
             await self._all_gone.wait()
         await server.wait_closed()
 
     def _answer(self) -> AcceptedLink:
-        link = _Stranger(self._identity(), self._cookie, self._refuse, self._linked, self._ended)
+        tls = self._tls.at_door() if self._tls else None
+        link = _Stranger(self._identity(), self._cookie, self._refuse, self._linked, self._ended, tls)
         link.arrived = self._arrived
         return link
 
@@ -134,8 +147,23 @@ class _Stranger(AcceptedLink):
         self.arrived(self)
 
 
-async def knock(address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float) -> Identity:
+async def _stop_accepting(server: asyncio.Server) -> None:
+    """Let connections that are just being accepted come in, to be sent away, before the server is closed.
+
+    Python 3.11 leaves those open for ever that are accepted while their server closes.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        with suppress(NotImplementedError, RuntimeError):  # loops that accept in another way
+            loop.remove_reader(listening.fileno())
+    for _ in range(_TURNS_TO_ACCEPT):
+        await asyncio.sleep(0)
+
+
+async def knock(
+    address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float, tls: Tls | None = None
+) -> Identity:
     """Prove this node at another node's door and learn who lives there; raises what :func:`dial` raises."""
-    link, identity = await dial(address, me, cookie, timeout_s, wants_link=False)
+    link, identity = await dial(address, me, cookie, timeout_s, wants_link=False, tls=tls)
     link.close()
     return identity

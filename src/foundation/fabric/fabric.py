@@ -30,6 +30,7 @@ from foundation.fabric.options import FabricOptions
 from foundation.fabric.packet import split_sender
 from foundation.fabric.peers import FabricCounters, Peers
 from foundation.fabric.presence import PresenceTable
+from foundation.fabric.tls import Tls
 from foundation.fabric.transport import SessionSettings, TransportSession, Undo
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ class Fabric:
         self._version = version
         self._cookie = cookie
         self._options = options
-        self._door = Door(self._identity, cookie, options, self.peers.linked)
+        self._tls = Tls(options.tls) if options.tls else None
+        self._door = Door(self._identity, cookie, options, self.peers.linked, self._tls)
         self._presence = PresenceTable()
         self._stack = AsyncExitStack()
         self._session: TransportSession | None = None
@@ -91,6 +93,7 @@ class Fabric:
             settings = SessionSettings(
                 self.node_id, namespace, self._cookie, options.host, options.session_port,
                 options.lease_s, options.open_timeout_s, options.introduction_timeout_s,
+                self._tls.options if self._tls else None,
             )  # fmt: skip
             session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
             stack.push_async_callback(session.close)
@@ -153,7 +156,7 @@ class Fabric:
 
     async def meet(self, address: NodeAddress) -> Identity:
         """Knock at a door and, when it opens, link the two sessions. Returns who lives there once the link is up."""
-        identity = await knock(address, self._identity(), self._cookie, self._options.handshake_timeout_s)
+        identity = await self.probe(address)
         if identity.cluster != self.cluster:
             message = f"the node at {address} belongs to the cluster {identity.cluster!r}"
             raise HandshakeError(message)
@@ -163,7 +166,7 @@ class Fabric:
 
     async def probe(self, address: NodeAddress) -> Identity:
         """Knock at a door without linking: is the node there alive?"""
-        return await knock(address, self._identity(), self._cookie, self._options.handshake_timeout_s)
+        return await knock(address, self._identity(), self._cookie, self._options.handshake_timeout_s, self._tls)
 
     def announce(self, facts: bytes) -> None:
         """Tell everybody these facts about this node; the first call makes it present."""
@@ -232,7 +235,8 @@ class Fabric:
 
     async def _dial_link(self, address: str) -> tuple[Link, NodeId]:
         me, timeout_s = self._identity(), self._options.handshake_timeout_s
-        link, identity = await dial(NodeAddress.parse(address), me, self._cookie, timeout_s, wants_link=True)
+        door = NodeAddress.parse(address)
+        link, identity = await dial(door, me, self._cookie, timeout_s, wants_link=True, tls=self._tls)
         return link, identity.node
 
     def _frames_arrived(self, _key: str, payload: bytes) -> None:

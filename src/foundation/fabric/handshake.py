@@ -42,6 +42,8 @@ class Refusal(StrEnum):
     PROTOCOL = "it speaks another version of the protocol"
     ITSELF = "it is this node itself"
     MALFORMED = "what it sent is not a handshake"
+    NO_TLS = "it does not speak TLS, and this node does"
+    TLS_UNWANTED = "it speaks TLS, and this node does not"
 
 
 class Acquaintance(msgspec.Struct, frozen=True, array_like=True):
@@ -230,4 +232,6 @@ def _seen_by_dialer(refusal: Refusal) -> str:
         Refusal.PROTOCOL: f"that node speaks another version of the protocol than {PROTOCOL}",
         Refusal.ITSELF: "the address leads back to this node",
         Refusal.MALFORMED: "it did not understand the handshake",
+        Refusal.NO_TLS: "this node does not speak TLS, and that node does (set FOUNDATION_TLS_CERTIFICATE and so on)",
+        Refusal.TLS_UNWANTED: "this node speaks TLS, and that node does not",
     }[refusal]

@@ -1,6 +1,7 @@
 """A TCP connection between two nodes: first the handshake, then, if both want it, a direct link that carries packets.
 
-Both ends are one asyncio protocol, so that a link costs no task and a chunk of bytes no hand-over.
+Where a node has certificates, all of that is inside TLS, which begins with the first byte. Both ends are one asyncio
+protocol, so that a link costs no task and a chunk of bytes no hand-over.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import ssl
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -31,6 +33,7 @@ from foundation.fabric.handshake import (
     encode,
 )
 from foundation.fabric.packet import Splitter
+from foundation.fabric.tls import Conversation, Tls, explained, is_tls
 
 _NOT_SENT_LOW_WATER = 16 << 10
 _WRITE_HIGH_WATER = 64 << 10
@@ -45,12 +48,14 @@ _TCP_INFO_BYTES = 152
 class Link(asyncio.Protocol):
     """One connection. After the handshake, whoever uses it sets :attr:`received` and :attr:`closed`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Conversation | None = None) -> None:
         self.received: Callable[[memoryview], None] | None = None
         self.writable: Callable[[], None] = lambda: None
         self.closed: Callable[[], None] = lambda: None
         self.is_writable = True
         self._transport: asyncio.Transport | None = None
+        self._tls = tls
+        self._is_fresh = True
         self._handshake_bytes = bytearray()
         self._splitter = Splitter()
         self._is_linked = False
@@ -93,6 +98,11 @@ class Link(asyncio.Protocol):
         raw: socket.socket | None = transport.get_extra_info("socket")
         if raw is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_LOW_WATER)
+        if self._tls is None:
+            self.opened()
+        else:
+            self._tls.begin()
+            self._to_wire(self._tls)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever uses the link."""
@@ -101,7 +111,36 @@ class Link(asyncio.Protocol):
         self.closed()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the handshake, then the link."""
+        """Feed TLS, the handshake, then the link."""
+        if self._is_fresh:
+            self._is_fresh = False
+            if is_tls(data) != (self._tls is not None):
+                self.mistrust(Refusal.NO_TLS if self._tls else Refusal.TLS_UNWANTED)
+                return
+        if self._tls is None:
+            self._heard(data)
+        else:
+            self._heard(self._deciphered(self._tls, data))
+            if self._tls.is_over:
+                self.close()
+
+    def _deciphered(self, tls: Conversation, data: bytes) -> bytes:
+        was_open, said = tls.is_open, b""
+        try:
+            said = tls.take(data)
+        except ssl.SSLError as error:
+            self._to_wire(tls)  # the other side is told too
+            if self._is_linked:
+                self.abort()
+            else:
+                self.mistrust(explained(error))
+        else:
+            if tls.is_open and not was_open:
+                self.opened()
+            self._to_wire(tls)
+        return said
+
+    def _heard(self, data: bytes) -> None:
         if self._is_linked:
             self._packets(data)
             return
@@ -122,13 +161,11 @@ class Link(asyncio.Protocol):
 
     def write(self, packets: Sequence[bytes]) -> None:
         """Send packets; never blocks."""
-        if self._transport is not None:
-            self._transport.write(packets[0] if len(packets) == 1 else b"".join(packets))
+        self._send(packets[0] if len(packets) == 1 else b"".join(packets))
 
     def say(self, message: Message) -> None:
         """Send a message of the handshake."""
-        if self._transport is not None:
-            self._transport.write(encode(message))
+        self._send(encode(message))
 
     def become_link(self) -> None:
         """End the handshake; from now on the bytes are packets."""
@@ -137,6 +174,9 @@ class Link(asyncio.Protocol):
     def close(self) -> None:
         """Close once what was written is sent."""
         if self._transport is not None:
+            if self._tls is not None and not self.is_closing:
+                self._tls.end()
+                self._to_wire(self._tls)
             self._transport.close()
 
     def abort(self) -> None:
@@ -144,9 +184,29 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def opened(self) -> None:
+        """Begin the handshake: from now on something can be said."""
+
     @abstractmethod
     def take(self, message: Message | CodecError) -> None:
         """Go on with the handshake."""
+
+    @abstractmethod
+    def mistrust(self, why: Refusal | str) -> None:
+        """Give up, as only one side speaks TLS (a :class:`Refusal`), or the two do not agree on it."""
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is None:
+            return
+        if self._tls is None:
+            self._transport.write(data)
+        elif not self.is_closing:
+            self._tls.say(data)
+            self._to_wire(self._tls)
+
+    def _to_wire(self, tls: Conversation) -> None:
+        if self._transport is not None and (data := tls.for_wire()):
+            self._transport.write(data)
 
     def _converse(self) -> None:
         while not self.is_linked and (message := self._next_message()) is not None:
@@ -189,8 +249,9 @@ class AcceptedLink(Link):
         refused: Callable[[AcceptedLink, str, str], None],
         linked: Callable[[AcceptedLink, NodeId], None],
         ended: Callable[[AcceptedLink], None],
+        tls: Conversation | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(tls)
         self._handshake = DoorHandshake(me, cookie, secrets.token_bytes(NONCE_BYTES))
         self._refused = refused
         self._linked = linked
@@ -219,19 +280,25 @@ class AcceptedLink(Link):
                 self.become_link()
                 self._linked(self, node)
 
+    def mistrust(self, why: Refusal | str) -> None:
+        """Send the stranger away; one without TLS is told so in the clear, which is all that it understands."""
+        if isinstance(why, Refusal) and self._transport is not None:
+            self._transport.write(encode(Refused(why.name)))
+        self._refused(self, "a stranger", why)
+        self.close()
+
 
 class DialedLink(Link):
     """The end that dialed."""
 
-    def __init__(self, me: Identity, cookie: Secret, *, wants_link: bool) -> None:
-        super().__init__()
+    def __init__(self, me: Identity, cookie: Secret, tls: Conversation | None = None, *, wants_link: bool) -> None:
+        super().__init__(tls)
         self.welcome: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
         self._wants_link = wants_link
         self._handshake = DialerHandshake(me, cookie, secrets.token_bytes(NONCE_BYTES), wants_link=wants_link)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self) -> None:
         """Introduce this node."""
-        super().connection_made(transport)
         self.say(self._handshake.hello())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -259,25 +326,38 @@ class DialedLink(Link):
                 self.become_link()
             self.welcome.set_result(answer)
 
+    def mistrust(self, why: Refusal | str) -> None:
+        """Tell whoever waits for the welcome."""
+        if not self.welcome.done():
+            self.welcome.set_exception(HandshakeError(why))
+        self.close()
+
 
 async def dial(
-    address: tuple[str, int], me: Identity, cookie: Secret, timeout_s: float, *, wants_link: bool
+    address: tuple[str, int],
+    me: Identity,
+    cookie: Secret,
+    timeout_s: float,
+    *,
+    wants_link: bool,
+    tls: Tls | None = None,
 ) -> tuple[DialedLink, Identity]:
     """Connect to a door and prove this node there; returns the connection and who lives there.
 
     Raises :class:`UnreachableError` when nobody answers in time, :class:`RefusedError` when the door refuses,
-    :class:`HandshakeError` when what answers is not a node of this cluster.
+    :class:`HandshakeError` when what answers is not a node of this cluster, or the two do not agree on TLS.
     """
     host, port = address
     link: DialedLink | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            loop = asyncio.get_running_loop()
-            _, link = await loop.create_connection(lambda: DialedLink(me, cookie, wants_link=wants_link), host, port)
+            made = DialedLink(me, cookie, tls.to(host) if tls else None, wants_link=wants_link)
+            _, link = await asyncio.get_running_loop().create_connection(lambda: made, host, port)
             return link, await link.welcome
     except BaseException as error:  # noqa: BLE001 - also a cancellation must not leave the connection open
         if link is not None:
-            link.abort()
+            if not link.is_closing:  # then it may still tell the other side why
+                link.abort()
             link.welcome.cancel()
         raise _explained(error, host, port, timeout_s) from None
 

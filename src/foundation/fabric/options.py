@@ -8,6 +8,26 @@ from foundation.core.backoff import Backoff
 
 
 @dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """Files in PEM with which a node encrypts what it says and shows that it may take part; they are read at start."""
+
+    certificate: str
+    """The node's certificate, followed by those between it and the authority, if there are any."""
+
+    private_key: str
+    """The key of that certificate, not encrypted."""
+
+    authority: str
+    """Whose certificates are believed. Best an authority for this cluster alone: whom it certifies, TLS lets in."""
+
+    mutual: bool = True
+    """Whether who dials must show a certificate too, not only who is dialed."""
+
+    verify_names: bool = False
+    """Whether a certificate must name the address that was dialed. It then has to name all addresses of its node."""
+
+
+@dataclass(frozen=True, slots=True)
 class FabricOptions:
     """How this node listens, and how long it waits for others."""
 
@@ -22,6 +42,9 @@ class FabricOptions:
 
     session_port: int = 0
     """TCP port of the Zenoh session; 0 takes any free one. Open both in a firewall."""
+
+    tls: TlsOptions | None = None
+    """Certificates for TLS on every connection to other nodes; without them nothing is encrypted. All nodes alike."""
 
     lease_s: float = 3.0
     """Seconds of silence after which a link is given up. Less notices a cut sooner, more forgives a slow network."""

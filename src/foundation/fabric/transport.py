@@ -12,6 +12,7 @@ from typing import Protocol
 
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.fabric.options import TlsOptions
 
 Undo = Callable[[], None]
 """Take back what was declared; safe to call twice."""
@@ -29,6 +30,8 @@ class SessionSettings:
     lease_s: float
     open_timeout_s: float
     introduction_timeout_s: float
+    tls: TlsOptions | None = None
+    """With it, all links of the session are TLS, and none is opened or taken that is not."""
 
 
 class TransportSession(Protocol):

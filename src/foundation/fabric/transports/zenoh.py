@@ -26,6 +26,7 @@ from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.core.tasks import TaskScope
 from foundation.errors import FabricError, FabricLostError, ListenError, UnreachableError
+from foundation.fabric.options import TlsOptions
 from foundation.fabric.transport import SessionSettings, Undo
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Transport:
         os.environ.setdefault("ZENOH_RUNTIME", RUNTIME)
         for left in reversed(range(_PORT_TRIES if settings.port == 0 else 1)):
             port = settings.port or _free_port(settings.host)
-            endpoint = f"tcp/{_bracketed(settings.host)}:{port}"
+            endpoint = _endpoint(settings, settings.host, port)
             try:
                 async with asyncio.timeout(settings.open_timeout_s):
                     session = await asyncio.to_thread(_open, _configuration(settings, listen=[endpoint]))
@@ -75,7 +76,9 @@ class ZenohSession:
     ) -> None:
         self._session = session
         self._settings = settings
-        self._own_endpoint = endpoint if settings.host not in {"0.0.0.0", "::"} else f"tcp/127.0.0.1:{port}"  # noqa: S104
+        hosts = _addresses() if settings.host in {"0.0.0.0", "::"} else [settings.host]  # noqa: S104
+        self.endpoints = tuple(_endpoint(settings, host, port) for host in hosts)
+        self._own_endpoint = endpoint if hosts == [settings.host] else _own_endpoint(settings, hosts, port)
         self._inbox = _Inbox(asyncio.get_running_loop())
         self._declared: set[Any] = set()  # what Zenoh hands out ends when it is garbage collected
         self._publishers: dict[str, zenoh.Publisher] = {}
@@ -84,8 +87,6 @@ class ZenohSession:
         self._introducers = ThreadPoolExecutor(_MOST_INTRODUCERS, "introducer")
         self._tasks = TaskScope("zenoh session")
         self._tasks.start(self._watch_over(), "watch over")
-        hosts = _addresses() if self._own_endpoint != endpoint else [settings.host]
-        self.endpoints = tuple(f"tcp/{_bracketed(host)}:{port}" for host in hosts)
 
     def put(self, key: str, payload: bytes) -> None:
         """See the port. The publisher of a key is kept, which spares Zenoh the look-up and keeps the order."""
@@ -284,11 +285,28 @@ def _configuration(
     }
     if listen:
         values["id"] = settings.node
+    if settings.tls:
+        values |= _tls(settings.tls)
     for key, value in values.items():
         configuration.insert_json5(key, json.dumps(value))
     if settings.cookie:
         configuration.insert_json5("transport/auth/usrpwd", json.dumps(_credentials(settings)))
     return configuration
+
+
+def _tls(options: TlsOptions) -> dict[str, object]:
+    return {
+        "transport/link/protocols": ["tls"],  # what others claim to listen at must not lead to a link in the clear
+        "transport/link/tls": {
+            "root_ca_certificate": options.authority,
+            "listen_certificate": options.certificate,
+            "listen_private_key": options.private_key,
+            "connect_certificate": options.certificate,
+            "connect_private_key": options.private_key,
+            "enable_mtls": options.mutual,
+            "verify_name_on_connect": options.verify_names,
+        },
+    }
 
 
 def _introduce(configuration: zenoh.Config, over: threading.Event) -> Exception | None:
@@ -350,8 +368,14 @@ def _listen_error(settings: SessionSettings, port: int, error: Exception) -> Fab
     return FabricError(f"the Zenoh session cannot be opened: {error}")
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _endpoint(settings: SessionSettings, host: str, port: int) -> str:
+    return f"{'tls' if settings.tls else 'tcp'}/{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _own_endpoint(settings: SessionSettings, hosts: Sequence[str], port: int) -> str:
+    """Return where a session that listens everywhere meets itself: where its certificate holds, if names matter."""
+    verifies_names = settings.tls is not None and settings.tls.verify_names
+    return _endpoint(settings, hosts[0] if verifies_names else "127.0.0.1", port)
 
 
 def _addresses() -> list[str]:
