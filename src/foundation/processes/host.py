@@ -17,6 +17,7 @@ from msgspec import Raw
 from foundation.core.clock import Clock, SystemClock
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId, ProcessId
+from foundation.core.registered import REGISTERED
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
@@ -71,7 +72,7 @@ class Host:
         clock: Clock | None = None,
     ) -> None:
         self.options = options or ProcessOptions()
-        self.codec = Codec([reference_extension(self._make_reference)])
+        self.codec = Codec([reference_extension(self._make_reference), REGISTERED])
         self._wire = wire
         self._clock = clock or SystemClock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")

@@ -42,7 +42,7 @@ class Signature:
             for name, annotation in parameters.annotations.items()
         }
         self._types = [wire_type(parameters.annotations[name], owner) for name in parameters.positional]
-        self._fits = [_types_that_fit(kind) for kind in self._types]
+        self._fits = [_types_that_fit(codec, kind) for kind in self._types]
         self._proven: set[tuple[type, ...]] = set()
         self._by_count: dict[int, Decoder[Any]] = {}
         # Where nothing is optional one decoder will do; else the number of values in the array chooses.
@@ -184,7 +184,7 @@ def _readable(message: str) -> tuple[str, str]:
     return what[:1].lower() + what[1:], found["path"] or ""
 
 
-def _types_that_fit(kind: Any) -> Container[type]:  # noqa: ANN401
+def _types_that_fit(codec: Codec, kind: Any) -> Container[type]:  # noqa: ANN401
     """Return the types whose every value fits ``kind``, as far as that is plain."""
     if kind is Any:
         return Everything()
@@ -192,7 +192,9 @@ def _types_that_fit(kind: Any) -> Container[type]:  # noqa: ANN401
         return frozenset({float, int})
     if kind is None or (isinstance(kind, type) and kind in SCALARS):
         return frozenset({kind or type(None)})
+    if isinstance(kind, type) and codec.takes(kind):
+        return frozenset({kind})
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        parts = [_types_that_fit(part) for part in typing.get_args(kind)]
+        parts = [_types_that_fit(codec, part) for part in typing.get_args(kind)]
         return frozenset().union(*(part for part in parts if isinstance(part, frozenset)))
     return frozenset()
