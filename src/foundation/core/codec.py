@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +13,27 @@ from foundation.errors import CodecError
 
 T = TypeVar("T")
 Bytes = bytes | bytearray | memoryview | msgspec.Raw
+
+
+_LARGE_BYTES = 64 << 10
+_may_share: ContextVar[bool] = ContextVar("may_share", default=False)
+
+
+def check(decode: Callable[[bytes], object], data: bytes) -> None:
+    """Decode bytes only to see whether they fit: large values need not be copied for that."""
+    if len(data) < _LARGE_BYTES:
+        decode(data)
+        return
+    token = _may_share.set(True)
+    try:
+        decode(data)
+    finally:
+        _may_share.reset(token)
+
+
+def may_share_bytes() -> bool:
+    """Tell an extension whether what it makes may lie in the bytes it is made from, and be read-only."""
+    return _may_share.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec import Raw
 
+from foundation.core.arrays import ARRAYS
 from foundation.core.clock import Clock, SystemClock
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId, ProcessId
@@ -72,7 +73,7 @@ class Host:
         clock: Clock | None = None,
     ) -> None:
         self.options = options or ProcessOptions()
-        self.codec = Codec([reference_extension(self._make_reference), REGISTERED])
+        self.codec = Codec([reference_extension(self._make_reference), ARRAYS, REGISTERED])
         self._wire = wire
         self._clock = clock or SystemClock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")

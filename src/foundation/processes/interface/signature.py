@@ -6,11 +6,12 @@ import re
 import types
 import typing
 from collections.abc import Container
+from functools import partial
 from typing import Any, NoReturn
 
 from msgspec import Raw
 
-from foundation.core.codec import Bytes, Codec, Decoder
+from foundation.core.codec import Bytes, Codec, Decoder, check
 from foundation.errors import ArgumentError, CodecError
 from foundation.processes.interface.annotations import SCALARS, make_decoder, wire_type
 from foundation.processes.interface.parameters import Parameters
@@ -62,7 +63,7 @@ class Signature:
         except Exception:  # noqa: BLE001 - whatever a value of the user raises
             self._blame_value(args)
         try:
-            self._decode_array(encoded)
+            check(self._decode_array, encoded)
         except CodecError as error:
             self._blame_type(error)
         if not kwargs:
@@ -126,7 +127,7 @@ class Signature:
         except Exception as error:  # noqa: BLE001
             self._blame(name, f"cannot travel: {error}", error)
         try:
-            self._decode_named(name, encoded)
+            check(partial(self._decode_named, name), encoded)
         except CodecError as error:
             what, path = _readable(str(error))
             self._blame(name, what, error, path)
