@@ -13,7 +13,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for path in SOURCE.rglob("*.py")
 )
-HEAVY = ("rich", "typer", "zenoh", "zeroconf")
+HEAVY = ("numpy", "rich", "typer", "zenoh", "zeroconf")
 
 # Runs in an interpreter that has imported nothing of ours: a fork of it is as fresh, and much faster to have.
 # The child writes its failure, if any, to a pipe; the parent prints {module: failure} as JSON.

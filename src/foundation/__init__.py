@@ -27,7 +27,7 @@ from foundation.membership import (
     MemberUp,
     MemberUpdated,
 )
-from foundation.processes import Process, ProcessInfo, Spec, cast, options, spec
+from foundation.processes import Process, ProcessInfo, Spec, cast, options, register_type, spec
 
 __all__ = [
     "ANY",
@@ -55,6 +55,7 @@ __all__ = [
     "members",
     "options",
     "ref",
+    "register_type",
     "send",
     "spec",
     "start_cluster",

@@ -7,6 +7,9 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import foundation
 from foundation.fabric import FabricOptions
 from foundation.fabric.peer import Peer
@@ -155,3 +158,31 @@ async def test_a_large_argument_travels_in_pieces(start_nodes: StartNodes) -> No
     scale = foundation.options(await here.start_process(Scale, node=there.node), timeout_s=20)
     load = bytes(100_000_000 - 8) + b"the end."
     assert await scale.weigh(load) == (100_000_000, b"the end.")
+
+
+async def test_a_large_array_holds_up_nobody_else(start_nodes: StartNodes) -> None:
+    """While an array of 100 MB is on its way, small calls to others are answered, and those behind it wait, no more."""
+
+    class Scale(foundation.Process):
+        async def weigh(self, load: npt.NDArray[np.float64]) -> tuple[float, float]:
+            return load[-1], float(load[:-1].sum())
+
+        async def ping(self) -> str:
+            return "pong"
+
+    here, there, other = await start_nodes("here", "there", "other")
+    scale = await here.start_process(Scale, node=there.node)
+    elsewhere = await here.start_process(Scale, node=other.node)
+    load = np.zeros(12_500_000)
+    load[-1] = 7.0
+    async with asyncio.TaskGroup() as group:
+        weighing = group.create_task(foundation.options(scale, timeout_s=20).weigh(load))
+        await elsewhere.ping()
+        behind = group.create_task(scale.ping())
+        answered = 0
+        while not weighing.done():
+            assert await elsewhere.ping() == "pong"
+            answered += 1
+    assert weighing.result() == (7.0, 0.0)
+    assert behind.result() == "pong"
+    assert answered > 10

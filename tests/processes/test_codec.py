@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -88,14 +89,24 @@ def test_hostile_bytes(data: bytes) -> None:
         Codec().decoder(Any)(data)
 
 
+def _of_complex(from_wire: Callable[[memoryview], Any], adapt: Callable[[Any, Any], Any]) -> Extension:
+    def is_complex(kind: Any) -> bool:
+        return kind is complex
+
+    def to_wire(value: complex) -> msgspec.msgpack.Ext:
+        return msgspec.msgpack.Ext(7, repr(value).encode())
+
+    return Extension(7, "complex", is_complex, to_wire, from_wire, is_complex, adapt)
+
+
 def test_what_a_hook_raises_is_a_codec_error() -> None:
     """A hook that fails in any way on bytes from outside ends in a CodecError."""
 
-    def fail(_: bytes) -> Any:
+    def fail(_: memoryview) -> Any:
         message = "broken"
         raise LookupError(message)
 
-    extension = Extension(7, (complex,), lambda _: b"", fail, lambda kind: kind is complex, lambda _, value: value)
+    extension = _of_complex(fail, lambda _, value: value)
     codec = Codec([extension])
     with pytest.raises(CodecError, match="broken"):
         codec.decoder(Any)(codec.encode(1j))
@@ -110,9 +121,7 @@ def test_extensions_carry_other_types() -> None:
             raise TypeError(message)
         return value
 
-    extension = Extension(
-        7, (complex,), lambda z: repr(z).encode(), lambda b: complex(b.decode()), lambda kind: kind is complex, adapt
-    )
+    extension = _of_complex(lambda data: complex(str(data, "ascii")), adapt)
     codec = Codec()
     codec.register(extension)
     assert codec.decoder(list[complex])(codec.encode([1j])) == [1j]

@@ -58,6 +58,21 @@ async def starting(cluster: Cluster) -> None:
     assert_type(await foundation.start_process(Counter, 5, name="counter"), Counter)
 
 
+class Matrix:
+    def to_bytes(self) -> bytes:
+        return b""
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Matrix:
+        del data
+        return cls()
+
+
+def registering() -> None:
+    foundation.register_type(Matrix, to_bytes=Matrix.to_bytes, from_bytes=Matrix.from_bytes)
+    foundation.register_type(Matrix, to_bytes=lambda matrix: matrix.to_bytes(), from_bytes=lambda _: Matrix(), name="m")
+
+
 def describing() -> None:
     assert_type(spec(Counter, start=5), Spec[Counter])
     assert_type(spec(Counter), Spec[Counter])

@@ -29,6 +29,8 @@ await counter.add(1, 2)
 await counter.subtract(1)
 await shop.adder(shop)
 counter.watch("x")
+register_type(Matrix, to_bytes=Shop.adder, from_bytes=Matrix.from_bytes)
+register_type(Matrix, to_bytes=Matrix.to_bytes, from_bytes=str)
 await cast(counter.add, "x")
 await cast(counter.add, m=1)
 await cast(counter.watch)
@@ -47,8 +49,8 @@ blocking.start_process(Counter, "x")
 """.strip().splitlines()
 
 BEFORE = """
-from foundation import Cluster, blocking, cast, options, spec
-from tests.typing.public_face import Adds, Counter, Idle, Shop
+from foundation import Cluster, blocking, cast, options, register_type, spec
+from tests.typing.public_face import Adds, Counter, Idle, Matrix, Shop
 
 async def wrong(cluster: Cluster, counter: Counter, shop: Shop, facade: blocking.Blocking[Counter]) -> None:
 """.lstrip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,27 @@ T = TypeVar("T")
 Bytes = bytes | bytearray | memoryview | msgspec.Raw
 
 
+_LARGE_BYTES = 64 << 10
+_may_share: ContextVar[bool] = ContextVar("may_share", default=False)
+
+
+def check(decode: Callable[[bytes], object], data: bytes) -> None:
+    """Decode bytes only to see whether they fit: large values need not be copied for that."""
+    if len(data) < _LARGE_BYTES:
+        decode(data)
+        return
+    token = _may_share.set(True)
+    try:
+        decode(data)
+    finally:
+        _may_share.reset(token)
+
+
+def may_share_bytes() -> bool:
+    """Tell an extension whether what it makes may lie in the bytes it is made from, and be read-only."""
+    return _may_share.get()
+
+
 @dataclass(frozen=True, slots=True)
 class Extension:
     """How values that MessagePack does not know travel: as an extension type of their own."""
@@ -21,11 +43,16 @@ class Extension:
     code: int
     """The extension type on the wire, 0 to 127; the same on every node."""
 
-    kinds: tuple[type, ...]
-    """Values of these classes and of their subclasses are encoded by :attr:`to_bytes`."""
+    name: str
+    """What it is for, in error messages."""
 
-    to_bytes: Callable[[Any], bytes]
-    from_bytes: Callable[[bytes], Any]
+    takes: Callable[[type], bool]
+    """Whether values of a class are encoded by :attr:`to_wire`."""
+
+    to_wire: Callable[[Any], Any]
+    """Return what is encoded in place of a value: an ``Ext`` of the code, or plain data."""
+
+    from_wire: Callable[[memoryview], Any]
     """Make the value that an untyped position gets; the bytes are from outside and may be anything."""
 
     adapts: Callable[[Any], bool]
@@ -52,11 +79,13 @@ class Decoder(Generic[T]):
 
 
 class Codec:
-    """An encoder, and decoders by annotation, that share a set of extensions."""
+    """An encoder, and decoders by annotation, that share a set of extensions.
+
+    Where two extensions take a class, or adapt an annotation, the one that was added first does.
+    """
 
     def __init__(self, extensions: Iterable[Extension] = ()) -> None:
         self._extensions: dict[int, Extension] = {}
-        self._by_type: dict[type, Extension | None] = {}
         for extension in extensions:
             self.register(extension)
         self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder(enc_hook=self._encode_other).encode
@@ -65,16 +94,13 @@ class Codec:
     def register(self, extension: Extension) -> None:
         """Add an extension; its code must be free."""
         if extension.code in self._extensions:
-            taken = ", ".join(kind.__name__ for kind in self._extensions[extension.code].kinds)
-            message = f"extension code {extension.code} is taken by {taken}"
+            message = f"extension code {extension.code} is taken by {self._extensions[extension.code].name}"
             raise ValueError(message)
         self._extensions[extension.code] = extension
-        self._by_type.clear()
 
     def replacing(self, extension: Extension) -> Codec:
         """Return a codec with the same extensions, but with this one in place of the one that has its code."""
-        others = [known for known in self._extensions.values() if known.code != extension.code]
-        return Codec([extension, *others])
+        return Codec({**self._extensions, extension.code: extension}.values())
 
     def decoder(self, annotation: Any) -> Decoder[Any]:  # noqa: ANN401 - annotations have no common type
         """Make a decoder for ``annotation``; raises TypeError when no bytes could ever become that."""
@@ -85,25 +111,27 @@ class Codec:
         """Tell whether a class that MessagePack does not know is one of an extension's."""
         return any(extension.adapts(annotation) for extension in self._extensions.values())
 
+    def takes(self, kind: type) -> bool:
+        """Tell whether values of exactly this class travel by an extension."""
+        return any(extension.takes(kind) for extension in self._extensions.values())
+
     def _encode_other(self, value: Any) -> Any:  # noqa: ANN401
         kind = type(value)  # not value.__class__: a reference pretends to be its process
-        if kind not in self._by_type:
-            self._by_type[kind] = self._extension_of(kind)
-        extension = self._by_type[kind]
-        if extension is None:
-            message = f"{kind.__module__}.{kind.__qualname__} cannot travel; make it a dataclass or a msgspec.Struct"
-            raise TypeError(message)
-        return msgspec.msgpack.Ext(extension.code, extension.to_bytes(value))
-
-    def _extension_of(self, kind: type) -> Extension | None:
-        return next((known for known in self._extensions.values() if issubclass(kind, known.kinds)), None)
+        for extension in self._extensions.values():
+            if extension.takes(kind):
+                return extension.to_wire(value)
+        message = (
+            f"{kind.__module__}.{kind.__qualname__} cannot travel; "
+            f"make it a dataclass or a msgspec.Struct, or hand it to foundation.register_type"
+        )
+        raise TypeError(message)
 
     def _decode_extension(self, code: int, data: memoryview) -> Any:  # noqa: ANN401
         extension = self._extensions.get(code)
         if extension is None:
             message = f"unknown extension type {code}"
             raise ValueError(message)
-        return extension.from_bytes(bytes(data))
+        return extension.from_wire(data)
 
     def _decode_other(self, annotation: Any, value: Any) -> Any:  # noqa: ANN401
         for extension in self._extensions.values():

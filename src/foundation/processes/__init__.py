@@ -8,6 +8,7 @@ from foundation.processes.catalog import wire_name_of
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class
+from foundation.processes.registering import register_type
 from foundation.processes.resolving import AskEveryone
 from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
@@ -26,6 +27,7 @@ __all__ = [
     "known_wire_names",
     "on_new_wire_name",
     "options",
+    "register_type",
     "send",
     "spec",
     "wire_name_of",

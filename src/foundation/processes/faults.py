@@ -8,7 +8,9 @@ from typing import Any
 
 from msgspec import Raw
 
+from foundation.core.arrays import ARRAYS
 from foundation.core.codec import Codec
+from foundation.core.registered import REGISTERED
 from foundation.errors import CallError, CodecError, DeadlockError, FoundationError, RemoteError
 from foundation.processes.catalog import main_name
 from foundation.processes.messages import NOTHING, Fault
@@ -18,7 +20,7 @@ _MOST_TEXT = 32_768
 _HEAP_TYPE = 1 << 9
 _CONTROL_FLOW = (StopIteration, StopAsyncIteration)
 
-_state = Codec().decoder(tuple[tuple[Any, ...], dict[str, Any]])
+_state = Codec([ARRAYS, REGISTERED]).decoder(tuple[tuple[Any, ...], dict[str, Any]])
 
 
 def handler_fault(call: int, error: BaseException, codec: Codec) -> Fault:

@@ -14,10 +14,12 @@ from typing import Any, Self, TypeVar
 
 from msgspec import Raw
 
+from foundation.core.arrays import ARRAYS
 from foundation.core.channels import Channel
 from foundation.core.clock import Clock, SystemClock
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId, ProcessId
+from foundation.core.registered import REGISTERED
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
@@ -72,7 +74,7 @@ class Host:
         clock: Clock | None = None,
     ) -> None:
         self.options = options or ProcessOptions()
-        self.codec = Codec([reference_extension(self._make_reference)])
+        self.codec = Codec([reference_extension(self._make_reference), ARRAYS, REGISTERED])
         self._wire = wire
         self._clock = clock or SystemClock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")

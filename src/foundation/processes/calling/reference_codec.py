@@ -27,7 +27,7 @@ _decode = msgspec.msgpack.Decoder(Address).decode
 def reference_extension(make: MakeReference) -> Extension:
     """Return the extension for one host, whose references ``make`` makes."""
 
-    def from_bytes(data: bytes) -> Reference:
+    def from_wire(data: memoryview) -> Reference:
         address = _decode(data)
         if (address.process_id is None) == (address.name is None):
             message = "a reference has either an identity or a name"
@@ -43,7 +43,7 @@ def reference_extension(make: MakeReference) -> Extension:
         _check(wanted, catalog.get(value.__address__.wire_name))
         return make(wanted, value.__address__)
 
-    return Extension(CODE, (Reference, Process), _to_bytes, from_bytes, _adapts, adapt)
+    return Extension(CODE, "references", _takes, _to_wire, from_wire, _adapts, adapt)
 
 
 def _check(wanted: type, actual: type | None) -> None:
@@ -67,6 +67,10 @@ def _adapts(annotation: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _to_bytes(value: Any) -> bytes:  # noqa: ANN401
+def _takes(kind: type) -> bool:
+    return issubclass(kind, (Reference, Process))
+
+
+def _to_wire(value: Any) -> msgspec.msgpack.Ext:  # noqa: ANN401
     # `value.reference` makes a reference of a process that hands itself out; a reference is its own.
-    return _encode(value.reference.__address__)
+    return msgspec.msgpack.Ext(CODE, _encode(value.reference.__address__))

@@ -120,7 +120,11 @@ def make_decoder(codec: Codec, annotation: Any, owner: type, where: str) -> Deco
         message = f"{where} is annotated {shown}, which cannot travel: {error}"
         raise ProcessDefinitionError(message) from error
     if bad is not None:
-        cure = "decorate it with @typing.runtime_checkable" if is_protocol(bad) else "make it a dataclass"
+        cure = (
+            "decorate it with @typing.runtime_checkable"
+            if is_protocol(bad)
+            else "make it a dataclass, or hand it to foundation.register_type"
+        )
         message = f"{where} is annotated {shown}, and {bad.__qualname__} cannot travel: {cure}"
         raise ProcessDefinitionError(message)
     return decoder

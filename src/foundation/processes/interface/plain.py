@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 import typing
+from functools import partial
 from typing import Any
 
-from foundation.core.codec import Bytes, Codec, Decoder
+from foundation.core.codec import Bytes, Codec, Decoder, check
 from foundation.errors import ArgumentError, CodecError, ProcessDefinitionError
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.interface.annotations import make_decoder
@@ -42,7 +43,7 @@ class PlainMessages:
         kind = wire_name_of(type(message))
         try:
             body = self._codec.encode(message)
-            self.decode(kind, body)
+            check(partial(self.decode, kind), body)
         except Exception as error:
             text = f"{self._where}: {error}"
             raise ArgumentError(text) from error

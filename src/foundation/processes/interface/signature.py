@@ -6,11 +6,12 @@ import re
 import types
 import typing
 from collections.abc import Container
+from functools import partial
 from typing import Any, NoReturn
 
 from msgspec import Raw
 
-from foundation.core.codec import Bytes, Codec, Decoder
+from foundation.core.codec import Bytes, Codec, Decoder, check
 from foundation.errors import ArgumentError, CodecError
 from foundation.processes.interface.annotations import SCALARS, make_decoder, wire_type
 from foundation.processes.interface.parameters import Parameters
@@ -42,7 +43,7 @@ class Signature:
             for name, annotation in parameters.annotations.items()
         }
         self._types = [wire_type(parameters.annotations[name], owner) for name in parameters.positional]
-        self._fits = [_types_that_fit(kind) for kind in self._types]
+        self._fits = [_types_that_fit(codec, kind) for kind in self._types]
         self._proven: set[tuple[type, ...]] = set()
         self._by_count: dict[int, Decoder[Any]] = {}
         # Where nothing is optional one decoder will do; else the number of values in the array chooses.
@@ -62,7 +63,7 @@ class Signature:
         except Exception:  # noqa: BLE001 - whatever a value of the user raises
             self._blame_value(args)
         try:
-            self._decode_array(encoded)
+            check(self._decode_array, encoded)
         except CodecError as error:
             self._blame_type(error)
         if not kwargs:
@@ -126,7 +127,7 @@ class Signature:
         except Exception as error:  # noqa: BLE001
             self._blame(name, f"cannot travel: {error}", error)
         try:
-            self._decode_named(name, encoded)
+            check(partial(self._decode_named, name), encoded)
         except CodecError as error:
             what, path = _readable(str(error))
             self._blame(name, what, error, path)
@@ -184,7 +185,7 @@ def _readable(message: str) -> tuple[str, str]:
     return what[:1].lower() + what[1:], found["path"] or ""
 
 
-def _types_that_fit(kind: Any) -> Container[type]:  # noqa: ANN401
+def _types_that_fit(codec: Codec, kind: Any) -> Container[type]:  # noqa: ANN401
     """Return the types whose every value fits ``kind``, as far as that is plain."""
     if kind is Any:
         return Everything()
@@ -192,7 +193,9 @@ def _types_that_fit(kind: Any) -> Container[type]:  # noqa: ANN401
         return frozenset({float, int})
     if kind is None or (isinstance(kind, type) and kind in SCALARS):
         return frozenset({kind or type(None)})
+    if isinstance(kind, type) and codec.takes(kind):
+        return frozenset({kind})
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        parts = [_types_that_fit(part) for part in typing.get_args(kind)]
+        parts = [_types_that_fit(codec, part) for part in typing.get_args(kind)]
         return frozenset().union(*(part for part in parts if isinstance(part, frozenset)))
     return frozenset()
