@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import NewType
 
 import msgspec
+
+from foundation.core.sources import chance
 
 NodeId = NewType("NodeId", str)
 """32 hexadecimal digits, new at every start: the identity of a node that died never comes back."""
@@ -24,4 +25,4 @@ class ProcessId(msgspec.Struct, frozen=True, array_like=True):
 
 def new_node_id() -> NodeId:
     """Draw a fresh identity. The first digit is never 0, because the fabric refuses leading zeros."""
-    return NodeId(f"{secrets.choice('123456789abcdef')}{secrets.token_hex(16)[1:]}")
+    return NodeId(f"{chance().choice('123456789abcdef')}{chance().getrandbits(124):031x}")

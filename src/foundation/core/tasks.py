@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from foundation.core.backoff import Backoff
+from foundation.core.sources import draw
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ RESTART = Backoff(first_s=0.2, most_s=15.0)
 class TaskScope:
     """Own background tasks; a failing one is logged and never takes its siblings or the user's code along."""
 
-    def __init__(self, owner: str, *, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, owner: str, *, chance: Callable[[], float] = draw) -> None:
         self._owner = owner
         self._chance = chance
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
+from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
 from foundation.discovery.options import DiscoveryOptions
 from foundation.discovery.peers import Announcement
@@ -29,7 +29,7 @@ class Discovery:
         found: Found,
         options: DiscoveryOptions | None = None,
         *,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = draw,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare; the names of the strategies are for logs and the status."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from foundation.core.clock import SystemClock
+from foundation.core.sources import clock
 from foundation.errors import ConfigurationError, DiscoveryError
 
 if sys.platform != "win32":
@@ -119,7 +119,7 @@ def _remove_forgotten(path: Path) -> None:
     """Unlink what a node left that died before its file had a name."""
     with contextlib.suppress(OSError):
         found = path.lstat()
-        if SystemClock().wall() - found.st_mtime > FORGOTTEN_AFTER_S:
+        if clock().wall() - found.st_mtime > FORGOTTEN_AFTER_S:
             _remove(path, found)
 
 

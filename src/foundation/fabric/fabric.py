@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -21,6 +20,7 @@ from foundation.core.catalog import Catalog
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import chance
 from foundation.errors import CodecError, FabricLostError, HandshakeError, NotRunningError, UnreachableError
 from foundation.fabric import keys
 from foundation.fabric.door import Door, knock
@@ -225,7 +225,7 @@ class Fabric:
         endpoints = self._session.endpoints if self._session else ()
         others = self.acquaintances()
         if len(others) > _MOST_ACQUAINTANCES:
-            others = random.sample(others, _MOST_ACQUAINTANCES)
+            others = chance().sample(others, _MOST_ACQUAINTANCES)
         return Identity(self.cluster, self.node_id, self.name, self._version, endpoints, tuple(others))
 
     def _session_lost(self, cause: str) -> None:

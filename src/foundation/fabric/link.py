@@ -7,7 +7,6 @@ protocol, so that a link costs no task and a chunk of bytes no hand-over.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import ssl
 import sys
@@ -18,6 +17,7 @@ from typing import cast
 
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import chance
 from foundation.errors import CodecError, FabricError, HandshakeError, UnreachableError
 from foundation.fabric.handshake import (
     MOST_BYTES,
@@ -252,7 +252,7 @@ class AcceptedLink(Link):
         tls: Conversation | None = None,
     ) -> None:
         super().__init__(tls)
-        self._handshake = DoorHandshake(me, cookie, secrets.token_bytes(NONCE_BYTES))
+        self._handshake = DoorHandshake(me, cookie, chance().randbytes(NONCE_BYTES))
         self._refused = refused
         self._linked = linked
         self._ended = ended
@@ -295,7 +295,7 @@ class DialedLink(Link):
         super().__init__(tls)
         self.welcome: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
         self._wants_link = wants_link
-        self._handshake = DialerHandshake(me, cookie, secrets.token_bytes(NONCE_BYTES), wants_link=wants_link)
+        self._handshake = DialerHandshake(me, cookie, chance().randbytes(NONCE_BYTES), wants_link=wants_link)
 
     def opened(self) -> None:
         """Introduce this node."""

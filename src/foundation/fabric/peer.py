@@ -7,12 +7,12 @@ they have seen, and go on from there.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from typing import Protocol
 
 from foundation.core.channels import CHANNELS, Channel
 from foundation.core.identity import NodeId
+from foundation.core.sources import chance
 from foundation.errors import CodecError, NotDelivered, Overloaded
 from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
@@ -91,7 +91,7 @@ class Peer:
 
     def _begin_session(self) -> None:
         self._session = Session(self._options.window_bytes, self._options.most_frame_bytes)
-        self._session_id = secrets.randbits(63) | 1
+        self._session_id = chance().getrandbits(63) | 1
         self._their_session = 0
 
     @property

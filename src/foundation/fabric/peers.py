@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Self
 
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
+from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
 from foundation.errors import CodecError, FabricError, FabricLostError, NotDelivered
 from foundation.fabric.link import Link
@@ -56,8 +56,8 @@ class Peers:
         self._peers: dict[NodeId, Peer] = {}
         self._present: set[NodeId] = set()
         self._loopback: list[bytes] = []
-        self._to_flush: set[NodeId] = set()
-        self._to_acknowledge: set[Peer] = set()
+        self._to_flush: dict[NodeId, None] = {}
+        self._to_acknowledge: dict[Peer, None] = {}
         self._acknowledging: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,7 +67,7 @@ class Peers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._to_flush.update(self._peers)
+        self._to_flush.update(dict.fromkeys(self._peers))
         self._flush()  # what was said last must not be lost, as far as the windows allow
         if self._acknowledging is not None:
             self._acknowledging.cancel()
@@ -94,7 +94,7 @@ class Peers:
         if node not in self._to_flush:
             if not self._to_flush:
                 asyncio.get_running_loop().call_soon(self._flush)
-            self._to_flush.add(node)
+            self._to_flush[node] = None
 
     def room(self, node: NodeId, channel: Channel = Channel.EVENTS) -> bool:
         """Tell whether little enough waits for a node in a channel that a sender may add to it."""
@@ -179,7 +179,7 @@ class Peers:
 
     def acknowledge_later(self, peer: Peer) -> None:
         """See the port. One timer serves all peers."""
-        self._to_acknowledge.add(peer)
+        self._to_acknowledge[peer] = None
         if self._acknowledging is None:
             loop = asyncio.get_running_loop()
             self._acknowledging = loop.call_later(self._options.acknowledge_after_s, self._acknowledge)
@@ -215,7 +215,7 @@ class Peers:
             peer.flush()
 
     def _flush(self) -> None:
-        nodes, self._to_flush = self._to_flush, set()
+        nodes, self._to_flush = self._to_flush, {}
         with self._noticing_loss():
             for node in nodes:
                 if node == self.node_id:
@@ -227,7 +227,7 @@ class Peers:
 
     def _acknowledge(self) -> None:
         self._acknowledging = None
-        peers, self._to_acknowledge = self._to_acknowledge, set()
+        peers, self._to_acknowledge = self._to_acknowledge, {}
         with self._noticing_loss():
             for peer in peers:
                 peer.acknowledge()
@@ -253,7 +253,7 @@ class Peers:
                     return
                 link.abort()
             peer.failed_dials += 1
-            delay_s = self._options.redial.delay_s(peer.failed_dials, random.random())
+            delay_s = self._options.redial.delay_s(peer.failed_dials, draw())
             peer.dial_after = asyncio.get_running_loop().time() + delay_s
         finally:
             peer.dialing = False

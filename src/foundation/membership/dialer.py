@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Self
 
 from foundation.core.clock import Clock
 from foundation.core.identity import NodeId
+from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
 from foundation.errors import FabricError, HandshakeError, RefusedError, UnreachableError
 from foundation.fabric import Fabric, NodeAddress
@@ -105,7 +105,7 @@ class Dialer:
             self._wake.set()
 
     def _give_up_for_now(self, address: str, error: FabricError, *, refused: bool) -> None:
-        self._plan.failed(address, self._clock.now(), random.random(), refused=refused)
+        self._plan.failed(address, self._clock.now(), draw(), refused=refused)
         if refused and (address, str(error)) not in self._logged:
             self._logged.add((address, str(error)))
             logger.warning("cannot join the node at %s: %s", address, error)

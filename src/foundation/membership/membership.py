@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import msgspec
 
-from foundation.core.clock import Clock, SystemClock
+from foundation.core import sources
+from foundation.core.clock import Clock
 from foundation.core.events import EventSource
 from foundation.core.identity import NodeId
 from foundation.core.tasks import TaskScope
@@ -40,7 +41,7 @@ class Membership:
         self.gone: Callable[[NodeId], None] = lambda _node: None
         self._fabric = fabric
         self._options = options or MembershipOptions()
-        self._clock = clock or SystemClock()
+        self._clock = clock or sources.clock()
         self._view = View(fabric.node_id, self._options)
         self._facts = facts
         self._dialer = Dialer(fabric, self._options, self._clock, self._dialed)

@@ -14,9 +14,10 @@ from typing import Any, Self, TypeVar
 
 from msgspec import Raw
 
+from foundation.core import sources
 from foundation.core.arrays import ARRAYS
 from foundation.core.channels import Channel
-from foundation.core.clock import Clock, SystemClock
+from foundation.core.clock import Clock
 from foundation.core.codec import Codec
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.registered import REGISTERED
@@ -76,7 +77,7 @@ class Host:
         self.options = options or ProcessOptions()
         self.codec = Codec([reference_extension(self._make_reference), ARRAYS, REGISTERED])
         self._wire = wire
-        self._clock = clock or SystemClock()
+        self._clock = clock or sources.clock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
         self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
         self._requests = Requests(wire, self.codec)
