@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 import foundation
-from foundation.core.identity import new_node_id
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.discovery import Announcement, DiscoveryStrategy, Peer
 from foundation.errors import AlreadyRunningError, ConfigurationError, FabricLostError, ListenError, NotRunningError
 from foundation.fabric import Fabric, FabricOptions, NodeAddress

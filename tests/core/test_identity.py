@@ -6,7 +6,8 @@ import re
 
 import msgspec
 
-from foundation.core.identity import NodeId, ProcessId, new_node_id
+from foundation.core.identity import NodeId, ProcessId
+from foundation.core.sources import new_node_id
 
 
 def test_a_node_id_has_the_form_that_the_fabric_takes() -> None:

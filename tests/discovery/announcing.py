@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from foundation.core.identity import new_node_id
+from foundation.core.sources import new_node_id
 from foundation.discovery.peers import Announcement, Peer
 from foundation.discovery.strategy import DiscoveryStrategy
 

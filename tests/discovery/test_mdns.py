@@ -133,7 +133,7 @@ async def test_unusable_interface_is_a_clear_error() -> None:
 
 ISOLATED = """
 import asyncio
-from foundation.core.identity import new_node_id
+from foundation.core.sources import new_node_id
 from foundation.discovery.peers import Announcement
 from foundation.discovery.discovery import Discovery
 from foundation.discovery.strategies.mdns import MdnsStrategy

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from foundation.core.channels import Channel
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.fabric import Fabric, FabricOptions
 from tests.waiting import eventually
 

@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.errors import HandshakeError, ListenError, RefusedError, UnreachableError
 from foundation.fabric import door as door_module
 from foundation.fabric.door import Door, knock

@@ -16,8 +16,9 @@ import msgspec
 import pytest
 
 from foundation.core.channels import Channel
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.errors import (
     FabricLostError,
     ListenError,
@@ -477,7 +478,7 @@ async def test_nothing_is_left_behind() -> None:
 
 RUNTIME_PROGRAM = """
 import asyncio, os
-from foundation.core.identity import new_node_id
+from foundation.core.sources import new_node_id
 from foundation.core.secret import Secret
 from foundation.fabric import Fabric, FabricOptions
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.errors import CodecError, HandshakeError, RefusedError
 from foundation.fabric import handshake
 from foundation.fabric.handshake import (

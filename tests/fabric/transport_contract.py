@@ -10,8 +10,9 @@ from functools import partial
 
 import pytest
 
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.core.tasks import TaskScope
 from foundation.errors import FabricLostError, UnreachableError
 from foundation.fabric.options import TlsOptions

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from foundation.core.backoff import Backoff
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.fabric import Fabric, FabricOptions
 from foundation.fabric.fabric import TRANSPORTS
 from foundation.membership import Facts, Membership, MembershipOptions, MemberStatus

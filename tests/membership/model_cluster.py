@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
+from foundation.core.sources import new_node_id
 from foundation.membership.events import (
     MemberDown,
     MemberEvent,

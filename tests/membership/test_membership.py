@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
+from foundation.core.sources import new_node_id
 from foundation.errors import NotDelivered
 from foundation.fabric import keys
 from foundation.fabric.fabric import TRANSPORTS
@@ -320,7 +321,7 @@ async def test_a_stopped_membership_hears_nothing(nodes: MemberNodes) -> None:
 
 NODE_PROGRAM = """
 import asyncio, sys
-from foundation.core.identity import new_node_id
+from foundation.core.sources import new_node_id
 from foundation.core.secret import Secret
 from foundation.fabric import Fabric, FabricOptions
 from foundation.membership import Facts, Membership, MemberStatus

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
+from foundation.core.sources import new_node_id
 from foundation.errors import CodecError
 from foundation.membership.events import MemberDown, MemberEvent
 from foundation.membership.member import Facts, Farewell, MemberStatus, Suspicion, decode_facts, encode_facts

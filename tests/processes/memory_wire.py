@@ -8,7 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 from foundation.core.channels import Channel
-from foundation.core.identity import NodeId, new_node_id
+from foundation.core.identity import NodeId
+from foundation.core.sources import new_node_id
 from foundation.errors import NotDelivered, Overloaded
 from foundation.processes.host import Host
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from foundation.config import Config
-from foundation.core.identity import new_node_id
+from foundation.core.sources import new_node_id
 from foundation.core.version import __version__
 from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Peer, make_strategy
 from foundation.fabric import Fabric

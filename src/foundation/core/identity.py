@@ -6,8 +6,6 @@ from typing import NewType
 
 import msgspec
 
-from foundation.core.sources import chance
-
 NodeId = NewType("NodeId", str)
 """32 hexadecimal digits, new at every start: the identity of a node that died never comes back."""
 
@@ -21,8 +19,3 @@ class ProcessId(msgspec.Struct, frozen=True, array_like=True):
     def __str__(self) -> str:
         """Print as ``<first digits of the node>.<serial>``."""
         return f"{self.node[:8]}.{self.serial}"
-
-
-def new_node_id() -> NodeId:
-    """Draw a fresh identity. The first digit is never 0, because the fabric refuses leading zeros."""
-    return NodeId(f"{chance().choice('123456789abcdef')}{chance().getrandbits(124):031x}")

@@ -11,6 +11,7 @@ import random
 from typing import Protocol, runtime_checkable
 
 from foundation.core.clock import Clock, SystemClock
+from foundation.core.identity import NodeId
 
 
 class Sources(Protocol):
@@ -59,6 +60,11 @@ def chance() -> random.Random:
 def draw() -> float:
     """Draw a number from 0 to 1, 1 not included."""
     return chance().random()
+
+
+def new_node_id() -> NodeId:
+    """Draw a fresh identity. The first digit is never 0, because the fabric refuses leading zeros."""
+    return NodeId(f"{chance().choice('123456789abcdef')}{chance().getrandbits(124):031x}")
 
 
 def _sources() -> Sources:
