@@ -27,7 +27,7 @@ from foundation.membership import (
     MemberUp,
     MemberUpdated,
 )
-from foundation.processes import Process, ProcessInfo, Spec, cast, options, spec
+from foundation.processes import Process, ProcessInfo, Spec, cast, concurrent, options, spec
 
 __all__ = [
     "ANY",
@@ -50,6 +50,7 @@ __all__ = [
     "__version__",
     "cast",
     "cluster_info",
+    "concurrent",
     "current_cluster",
     "events",
     "members",

@@ -24,9 +24,10 @@ from foundation.errors import (
 )
 from foundation.processes.agent import agent_of
 from foundation.processes.calling.verbs import options
+from foundation.processes.decorators import concurrent
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, concurrent
+from foundation.processes.process import Process
 from foundation.processes.spec import spec
 from tests.processes.conftest import StartHost
 from tests.processes.memory_wire import Network

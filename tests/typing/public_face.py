@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol, assert_type
 
 import foundation
-from foundation import Cluster, Process, Spec, cast, options, spec
+from foundation import Cluster, Process, Spec, cast, concurrent, options, spec
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
 
@@ -34,6 +34,14 @@ class Shop(Process, wire_name="shop.Shop"):
 
     async def adder(self, adder: Adds) -> int:
         return await adder.add(1)
+
+
+class Desk(Process):
+    """Says of its methods how they are to be run."""
+
+    @concurrent
+    async def ask(self, question: str) -> int:
+        return len(question)
 
 
 class Idle(Process):
@@ -74,6 +82,11 @@ async def calling(counter: Counter, shop: Shop) -> None:
 async def streaming(counter: Counter) -> None:
     async for value in counter.watch():
         assert_type(value, int)
+
+
+async def calling_what_is_marked(desk: Desk) -> None:
+    assert_type(await desk.ask("what?"), int)
+    await cast(desk.ask, question="what?")
 
 
 async def casting(counter: Counter) -> None:

@@ -32,6 +32,9 @@ counter.watch("x")
 await cast(counter.add, "x")
 await cast(counter.add, m=1)
 await cast(counter.watch)
+await desk.ask(3)
+await desk.ask("x", 1)
+number: str = await desk.ask("x")
 options(counter, timeout_s="x")
 options(counter, time_s=1.0)
 await cluster.ref(Adds, "counter").add("x")
@@ -48,9 +51,11 @@ blocking.start_process(Counter, "x")
 
 BEFORE = """
 from foundation import Cluster, blocking, cast, options, spec
-from tests.typing.public_face import Adds, Counter, Idle, Shop
+from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
 
-async def wrong(cluster: Cluster, counter: Counter, shop: Shop, facade: blocking.Blocking[Counter]) -> None:
+async def wrong(
+    cluster: Cluster, counter: Counter, shop: Shop, desk: Desk, facade: blocking.Blocking[Counter]
+) -> None:
 """.lstrip()
 
 
