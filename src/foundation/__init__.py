@@ -27,7 +27,7 @@ from foundation.membership import (
     MemberUp,
     MemberUpdated,
 )
-from foundation.processes import Process, ProcessInfo, Spec, cast, concurrent, options, spec
+from foundation.processes import Process, ProcessInfo, Spec, cast, concurrent, offload, options, spec
 
 __all__ = [
     "ANY",
@@ -54,6 +54,7 @@ __all__ = [
     "current_cluster",
     "events",
     "members",
+    "offload",
     "options",
     "ref",
     "send",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol, assert_type
 
 import foundation
-from foundation import Cluster, Process, Spec, cast, concurrent, options, spec
+from foundation import Cluster, Process, Spec, cast, concurrent, offload, options, spec
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
 
@@ -42,6 +42,28 @@ class Desk(Process):
     @concurrent
     async def ask(self, question: str) -> int:
         return len(question)
+
+    @offload
+    def compute(self, n: int, *, times: int = 1) -> str:
+        return str(n) * times
+
+    @concurrent
+    @offload(to="thread")
+    def block(self, n: int) -> float:
+        return n / 2
+
+    @staticmethod
+    @offload(to="process")
+    def crunch(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    async def think(self) -> str:
+        assert_type(await self.crunch([1, 2]), int)
+        return await self.compute(3)
+
+
+class Computes(Protocol):
+    async def compute(self, n: int, *, times: int = ...) -> str: ...
 
 
 class Idle(Process):
@@ -87,6 +109,13 @@ async def streaming(counter: Counter) -> None:
 async def calling_what_is_marked(desk: Desk) -> None:
     assert_type(await desk.ask("what?"), int)
     await cast(desk.ask, question="what?")
+    assert_type(await desk.compute(3, times=2), str)
+    assert_type(await desk.block(n=3), float)
+    assert_type(await desk.crunch([1]), int)
+    await cast(desk.compute, 3)
+    await cast(desk.crunch, [3])
+    computes: Computes = desk
+    assert_type(await computes.compute(3), str)
 
 
 async def casting(counter: Counter) -> None:

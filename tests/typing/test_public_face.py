@@ -35,6 +35,15 @@ await cast(counter.watch)
 await desk.ask(3)
 await desk.ask("x", 1)
 number: str = await desk.ask("x")
+await desk.compute("x")
+await desk.compute(1, 2)
+desk.compute(1).upper()
+number: int = await desk.compute(1)
+await desk.block()
+await desk.crunch(["x"])
+await cast(desk.crunch, "x")
+text: str = await desk.crunch([1])
+offload(to="moon")
 options(counter, timeout_s="x")
 options(counter, time_s=1.0)
 await cluster.ref(Adds, "counter").add("x")
@@ -50,7 +59,7 @@ blocking.start_process(Counter, "x")
 """.strip().splitlines()
 
 BEFORE = """
-from foundation import Cluster, blocking, cast, options, spec
+from foundation import Cluster, blocking, cast, offload, options, spec
 from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
 
 async def wrong(

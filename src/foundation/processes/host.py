@@ -23,7 +23,6 @@ from foundation.errors import (
     ArgumentError,
     CodecError,
     NameTakenError,
-    NoSuchNameError,
     NoSuchProcessError,
     NotRunningError,
 )
@@ -35,9 +34,11 @@ from foundation.processes.catalog import wire_name_of
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.names import Names
+from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Resolver, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
+from foundation.processes.resolving import OnlyHere
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Requests
 from foundation.processes.serving.running import ProcessInfo, Running
@@ -77,9 +78,10 @@ class Host:
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
         self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit)
         self._requests = Requests(wire, self.codec)
+        self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
         self._names: dict[str, ProcessId] = {}
-        self._cache = Names(resolver or _OnlyHere(self), self._scope)
+        self._cache = Names(resolver or OnlyHere(self.whereis), self._scope)
         self._bindings: dict[type, Binding] = {}
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
@@ -113,6 +115,7 @@ class Host:
         finally:
             self.calls.close()
             self._reception.close()
+            await self._workers.close()
 
     @property
     def node_id(self) -> NodeId:
@@ -261,7 +264,7 @@ class Host:
         self._running[process_id.serial] = running
         if name is not None:
             self._names[name] = process_id
-        await running.start(instance, self._scope, self._ended)
+        await running.start(instance, self._scope, self._workers, self._ended)
 
     def _ended(self, running: Running) -> None:
         self._running.pop(running.process_id.serial, None)
@@ -283,17 +286,3 @@ class Host:
         if made is None:
             made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
         return made(address, self.options.call_timeout_s)
-
-
-class _OnlyHere:
-    """Knows the names of one host."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def resolve(self, name: str) -> ProcessId:
-        found = self._host.whereis(name)
-        if found is None:
-            message = f"no process is named {name!r}"
-            raise NoSuchNameError(message)
-        return found

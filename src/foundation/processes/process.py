@@ -29,9 +29,9 @@ class Seat(Protocol):
 class Process:
     """State that lives in one place, and methods that work the same from near and far.
 
-    Every public method is ``async def`` or an async generator. Calls are handled one after another, so a method needs
-    no locks; async generators and what is marked ``@concurrent`` run beside them. Arguments, results and items are
-    copied, never shared.
+    Every public method is ``async def`` or an async generator, or a plain ``def`` marked ``@offload``. Calls are
+    handled one after another, so a method needs no locks; async generators and what is marked ``@concurrent`` run
+    beside them. Arguments, results and items are copied, never shared.
 
     ``class Counter(Process, wire_name="shop.Counter")`` fixes the name by which other nodes know the class, which
     otherwise is ``module:qualname``.
