@@ -27,7 +27,7 @@ from foundation.membership import (
     MemberUp,
     MemberUpdated,
 )
-from foundation.processes import Process, ProcessInfo, Spec, cast, concurrent, offload, options, spec
+from foundation.processes import Process, ProcessInfo, Spec, cast, concurrent, idempotent, offload, options, spec
 
 __all__ = [
     "ANY",
@@ -53,6 +53,7 @@ __all__ = [
     "concurrent",
     "current_cluster",
     "events",
+    "idempotent",
     "members",
     "offload",
     "options",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol, assert_type
 
 import foundation
-from foundation import Cluster, Process, Spec, cast, concurrent, offload, options, spec
+from foundation import Cluster, Process, Spec, cast, concurrent, idempotent, offload, options, spec
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
 
@@ -56,6 +56,15 @@ class Desk(Process):
     @offload(to="process")
     def crunch(numbers: list[int]) -> int:
         return sum(numbers)
+
+    @idempotent
+    async def put(self, key: str, value: int = 0) -> bool:
+        return len(key) == value
+
+    @idempotent
+    @offload
+    def look_up(self, key: str) -> int:
+        return len(key)
 
     async def think(self) -> str:
         assert_type(await self.crunch([1, 2]), int)
@@ -114,6 +123,8 @@ async def calling_what_is_marked(desk: Desk) -> None:
     assert_type(await desk.crunch([1]), int)
     await cast(desk.compute, 3)
     await cast(desk.crunch, [3])
+    assert_type(await desk.put("a", value=1), bool)
+    assert_type(await desk.look_up("a"), int)
     computes: Computes = desk
     assert_type(await computes.compute(3), str)
 

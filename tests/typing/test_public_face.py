@@ -44,6 +44,11 @@ await desk.crunch(["x"])
 await cast(desk.crunch, "x")
 text: str = await desk.crunch([1])
 offload(to="moon")
+await desk.put(1)
+text: str = await desk.put("a")
+await desk.look_up(1)
+idempotent(len)
+idempotent(counter.watch)
 options(counter, timeout_s="x")
 options(counter, time_s=1.0)
 await cluster.ref(Adds, "counter").add("x")
@@ -59,7 +64,7 @@ blocking.start_process(Counter, "x")
 """.strip().splitlines()
 
 BEFORE = """
-from foundation import Cluster, blocking, cast, offload, options, spec
+from foundation import Cluster, blocking, cast, idempotent, offload, options, spec
 from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
 
 async def wrong(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
@@ -14,6 +14,7 @@ from foundation.processes.offloading.workers import run_in_program, run_in_threa
 P = ParamSpec("P")
 T = TypeVar("T")
 Method = TypeVar("Method", bound=Callable[..., Any])
+AsyncMethod = TypeVar("AsyncMethod", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 
 def concurrent(method: Method) -> Method:
@@ -23,6 +24,26 @@ def concurrent(method: Method) -> Method:
     ``await`` the state may change. ``aside_capacity`` bounds how many run at once.
     """
     method.__concurrent__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def idempotent(method: AsyncMethod) -> AsyncMethod:
+    """Say that handling a call of a method twice does no more than handling it once, so that callers may try again.
+
+    A call that was not delivered, or whose node went down before it answered, is then made again, after a growing
+    delay with jitter, for as long as its ``timeout_s`` and the deadline of whoever makes it allow. Through a reference
+    by name it goes to the process that has the name by then. What the handler raises ends the call at once, and so do
+    CallTimeout, DeadlockError, a name that nobody has at the first try, and, through a reference by identity,
+    NoSuchProcessError. When the time is over NodeDown is raised if any of the tries may have been executed, else what
+    the last one met. Without any limit the call ends when it has come through.
+
+    The mark counts where the call is made; casts and plain messages are never sent again. It stands above ``@offload``.
+    """
+    if not inspect.iscoroutinefunction(method):
+        name = getattr(method, "__qualname__", repr(method))
+        message = f"@idempotent is for `async def`, and goes above @offload, but {name} is no coroutine function"
+        raise ProcessDefinitionError(message)
+    method.__idempotent__ = True  # type: ignore[attr-defined]
     return method
 
 

@@ -31,6 +31,9 @@ class MethodSpec:
     aside: bool
     """Whether it runs beside the mailbox: streams do, and methods marked `concurrent`."""
 
+    idempotent: bool
+    """Whether its calls are made again when nobody knows what became of them."""
+
     @property
     def where(self) -> str:
         """The method, as error messages name it."""
@@ -62,7 +65,7 @@ def _spec(name: str, cls: type, member: Callable[..., Any]) -> MethodSpec:
     function = _as_method(member.__func__) if is_offloaded_static(member) else member
     stream = inspect.isasyncgenfunction(function) or (is_protocol(cls) and _promises_stream(function))
     aside = stream or bool(getattr(function, "__concurrent__", False))
-    return MethodSpec(name, cls, function, stream, aside)
+    return MethodSpec(name, cls, function, stream, aside, hasattr(function, "__idempotent__"))
 
 
 def _as_method(static: Callable[..., Any]) -> Callable[..., Any]:
