@@ -42,6 +42,7 @@ from foundation.processes.resolving import OnlyHere
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Requests
 from foundation.processes.serving.running import ProcessInfo, Running
+from foundation.processes.serving.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Host:
         self._bindings: dict[type, Binding] = {}
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
+        self._watchdog: Watchdog | None = None
         self._last_serial = AGENT_SERIAL
         self._posted = 0
         self._open = False
@@ -94,6 +96,8 @@ class Host:
             message = "this host runs already"
             raise AlreadyRunningError(message)
         self._open = True
+        if self.options.slow_handler_s is not None:
+            self._watchdog = Watchdog(self.options.slow_handler_s, self.options.slow_log_interval_s)
         agent_id = agent_of(self.node_id)
         agent = Agent(self)
         take_seat(agent, _Seat(self, agent_id, Agent))
@@ -115,6 +119,8 @@ class Host:
         finally:
             self.calls.close()
             self._reception.close()
+            if self._watchdog is not None:
+                self._watchdog.stop()
             await self._workers.close()
 
     @property
@@ -131,6 +137,11 @@ class Host:
     def dropped_casts(self) -> int:
         """Casts and plain messages that found no process or no room."""
         return self._reception.dropped_casts
+
+    @property
+    def stalls(self) -> int:
+        """How often something held the event loop for longer than `slow_handler_s`."""
+        return 0 if self._watchdog is None else self._watchdog.stalls
 
     def use_resolver(self, resolver: Resolver) -> None:
         """Look names up there from now on."""

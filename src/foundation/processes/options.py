@@ -39,5 +39,11 @@ class ProcessOptions:
     offload_processes: int = _CPUS
     """Other programs in which methods marked `offload(to="process")` run; each takes the memory of a Python."""
 
+    slow_handler_s: float | None = 0.1
+    """Seconds that something may hold the event loop before a warning names it; None watches nothing."""
+
+    slow_log_interval_s: float = 10.0
+    """Seconds between two such warnings about the same method of a process; the count goes on meanwhile."""
+
     garbage_log_interval_s: float = 60.0
     """Seconds between two warnings about garbage from the same node; the count goes on meanwhile."""
