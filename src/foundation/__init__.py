@@ -27,7 +27,18 @@ from foundation.membership import (
     MemberUp,
     MemberUpdated,
 )
-from foundation.processes import Process, ProcessInfo, Spec, cast, options, register_type, spec
+from foundation.processes import (
+    Process,
+    ProcessInfo,
+    Spec,
+    cast,
+    concurrent,
+    idempotent,
+    offload,
+    options,
+    register_type,
+    spec,
+)
 
 __all__ = [
     "ANY",
@@ -50,9 +61,12 @@ __all__ = [
     "__version__",
     "cast",
     "cluster_info",
+    "concurrent",
     "current_cluster",
     "events",
+    "idempotent",
     "members",
+    "offload",
     "options",
     "ref",
     "register_type",

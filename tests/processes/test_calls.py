@@ -24,9 +24,10 @@ from foundation.errors import (
     RemoteError,
 )
 from foundation.processes.calling.verbs import cast, options, send
+from foundation.processes.decorators import concurrent
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, concurrent
+from foundation.processes.process import Process
 from tests.processes.conftest import StartHost
 from tests.processes.memory_wire import Network
 from tests.processes.samples import Counter, Line, Order

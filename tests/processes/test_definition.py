@@ -17,7 +17,7 @@ from tests.processes.samples import Counter
 
 def test_public_plain_def_is_refused() -> None:
     """A public plain method is refused with its name and the cure."""
-    with pytest.raises(ProcessDefinitionError, match=r"Shop\.sell .*async def sell.*_sell"):
+    with pytest.raises(ProcessDefinitionError, match=r"Shop\.sell .*async def sell.*@offload.*_sell"):
 
         class Shop(Process):
             def sell(self) -> None: ...

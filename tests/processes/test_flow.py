@@ -12,10 +12,11 @@ import pytest
 from foundation.core.channels import Channel
 from foundation.errors import ArgumentError, CallTimeout, DeadlockError, NotDelivered, Overloaded, RemoteError
 from foundation.processes.calling.verbs import cast, options
+from foundation.processes.decorators import concurrent
 from foundation.processes.host import Host
 from foundation.processes.messages import Call, Open
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, concurrent
+from foundation.processes.process import Process
 from tests.processes.conftest import StartHost
 from tests.processes.memory_wire import Network
 from tests.processes.waiting import until

@@ -7,7 +7,7 @@ from typing import Any, assert_type
 import foundation
 from foundation import MemberEvent, blocking, spec
 from foundation.blocking import Blocking, Cluster, Stream
-from tests.typing.public_face import Adds, Counter, Idle, Shop
+from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
 
 
 def starting(cluster: Cluster) -> None:
@@ -31,6 +31,12 @@ def calling(cluster: Cluster, counter: Blocking[Counter], shop: Blocking[Shop]) 
     assert_type(blocking.call(shop.reference.adder, counter.reference), int)
     assert_type(cluster.run(counter.reference.add(2)), int)
     assert_type(blocking.options(counter, timeout_s=0.2), Blocking[Counter])
+
+
+def calling_what_is_marked(desk: Blocking[Desk]) -> None:
+    assert_type(blocking.call(desk.reference.ask, "what?"), int)
+    assert_type(blocking.call(desk.reference.compute, 3, times=2), str)
+    assert_type(blocking.call(desk.reference.crunch, [3]), int)
 
 
 def streaming(cluster: Cluster, counter: Blocking[Counter]) -> None:

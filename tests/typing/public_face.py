@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol, assert_type
 
 import foundation
-from foundation import Cluster, Process, Spec, cast, options, spec
+from foundation import Cluster, Process, Spec, cast, concurrent, idempotent, offload, options, spec
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
 
@@ -34,6 +34,45 @@ class Shop(Process, wire_name="shop.Shop"):
 
     async def adder(self, adder: Adds) -> int:
         return await adder.add(1)
+
+
+class Desk(Process):
+    """Says of its methods how they are to be run."""
+
+    @concurrent
+    async def ask(self, question: str) -> int:
+        return len(question)
+
+    @offload
+    def compute(self, n: int, *, times: int = 1) -> str:
+        return str(n) * times
+
+    @concurrent
+    @offload(to="thread")
+    def block(self, n: int) -> float:
+        return n / 2
+
+    @staticmethod
+    @offload(to="process")
+    def crunch(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @idempotent
+    async def put(self, key: str, value: int = 0) -> bool:
+        return len(key) == value
+
+    @idempotent
+    @offload
+    def look_up(self, key: str) -> int:
+        return len(key)
+
+    async def think(self) -> str:
+        assert_type(await self.crunch([1, 2]), int)
+        return await self.compute(3)
+
+
+class Computes(Protocol):
+    async def compute(self, n: int, *, times: int = ...) -> str: ...
 
 
 class Idle(Process):
@@ -89,6 +128,20 @@ async def calling(counter: Counter, shop: Shop) -> None:
 async def streaming(counter: Counter) -> None:
     async for value in counter.watch():
         assert_type(value, int)
+
+
+async def calling_what_is_marked(desk: Desk) -> None:
+    assert_type(await desk.ask("what?"), int)
+    await cast(desk.ask, question="what?")
+    assert_type(await desk.compute(3, times=2), str)
+    assert_type(await desk.block(n=3), float)
+    assert_type(await desk.crunch([1]), int)
+    await cast(desk.compute, 3)
+    await cast(desk.crunch, [3])
+    assert_type(await desk.put("a", value=1), bool)
+    assert_type(await desk.look_up("a"), int)
+    computes: Computes = desk
+    assert_type(await computes.compute(3), str)
 
 
 async def casting(counter: Counter) -> None:

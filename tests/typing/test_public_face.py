@@ -34,6 +34,23 @@ register_type(Matrix, to_bytes=Matrix.to_bytes, from_bytes=str)
 await cast(counter.add, "x")
 await cast(counter.add, m=1)
 await cast(counter.watch)
+await desk.ask(3)
+await desk.ask("x", 1)
+number: str = await desk.ask("x")
+await desk.compute("x")
+await desk.compute(1, 2)
+desk.compute(1).upper()
+number: int = await desk.compute(1)
+await desk.block()
+await desk.crunch(["x"])
+await cast(desk.crunch, "x")
+text: str = await desk.crunch([1])
+offload(to="moon")
+await desk.put(1)
+text: str = await desk.put("a")
+await desk.look_up(1)
+idempotent(len)
+idempotent(counter.watch)
 options(counter, timeout_s="x")
 options(counter, time_s=1.0)
 await cluster.ref(Adds, "counter").add("x")
@@ -49,10 +66,12 @@ blocking.start_process(Counter, "x")
 """.strip().splitlines()
 
 BEFORE = """
-from foundation import Cluster, blocking, cast, options, register_type, spec
-from tests.typing.public_face import Adds, Counter, Idle, Matrix, Shop
+from foundation import Cluster, blocking, cast, idempotent, offload, options, register_type, spec
+from tests.typing.public_face import Adds, Counter, Desk, Idle, Matrix, Shop
 
-async def wrong(cluster: Cluster, counter: Counter, shop: Shop, facade: blocking.Blocking[Counter]) -> None:
+async def wrong(
+    cluster: Cluster, counter: Counter, shop: Shop, desk: Desk, facade: blocking.Blocking[Counter]
+) -> None:
 """.lstrip()
 
 

@@ -146,14 +146,22 @@ class Cluster:
         return Stream(self._session, source)
 
     def _begin(self) -> Process:
-        self._session.thread.stops.append(self._stop)
+        self._session.thread.stops.append(self._stop_once)
         self._session.start(self._session.close_when_lost(self.asynchronous.until_lost()), "watch the fabric")
         return self.asynchronous.ref(Process, "any")
 
     def _join_stop(self, job: Job[None]) -> None:
         self._waiting.append(job)
+        self._begin_stop()
+
+    async def _stop_once(self) -> None:
+        # A thread may call `stop` while the thread of the loop stops everything of its own accord, and the reverse.
+        await asyncio.wait({self._begin_stop()})
+
+    def _begin_stop(self) -> asyncio.Task[None]:
         if self._stopping is None:
             self._stopping = self._session.thread.start(self._stop(), "stop")
+        return self._stopping
 
     async def _stop(self) -> None:
         failure: BaseException | None = None
@@ -163,7 +171,7 @@ class Cluster:
             failure = error
         await self._session.close(lambda: NotRunningError(_STOPPED))
         self.stopped = True
-        self._session.thread.stops.remove(self._stop)
+        self._session.thread.stops.remove(self._stop_once)
         leave_thread(self._session.thread)
         for job in self._waiting:
             self._session.thread.finished(job)

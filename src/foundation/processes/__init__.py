@@ -5,6 +5,7 @@ from foundation.processes.calling.verbs import cast, options, send
 from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
 from foundation.processes.catalog import wire_name_of
+from foundation.processes.decorators import concurrent, idempotent, offload
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class
@@ -23,8 +24,11 @@ __all__ = [
     "Spec",
     "as_process_class",
     "cast",
+    "concurrent",
     "described",
+    "idempotent",
     "known_wire_names",
+    "offload",
     "on_new_wire_name",
     "options",
     "register_type",

@@ -9,8 +9,9 @@ from msgspec import Raw
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import UnknownProcessClassError
 from foundation.processes import catalog
+from foundation.processes.decorators import concurrent
 from foundation.processes.messages import Keywords
-from foundation.processes.process import Process, concurrent
+from foundation.processes.process import Process
 from foundation.processes.serving.running import ProcessInfo
 
 AGENT_SERIAL = 0

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from foundation.errors import ProcessDefinitionError
 
@@ -30,9 +30,10 @@ def check_definition(cls: type, process: type) -> None:
             where = "" if owner is cls else f" (from {owner.__name__})"
             message = (
                 f"{cls.__name__}.{name}{where} is a plain `def`, and every public method of a process is called from "
-                f"afar: make it `async def {name}`, or call it `_{name}`"
+                f"afar: make it `async def {name}`, mark it `@offload` to run it in a thread, or call it `_{name}`"
             )
             raise ProcessDefinitionError(message)
+    _check_offloaded(cls)
     for name in ("reference", "process_id"):
         if getattr(cls, name, None) is not getattr(process, name):
             message = f"{cls.__name__}.{name} hides what every process has under that name: choose another"
@@ -43,9 +44,24 @@ def check_definition(cls: type, process: type) -> None:
             raise ProcessDefinitionError(message)
 
 
+def _check_offloaded(cls: type) -> None:
+    for name, member in [pair for owner in cls.__mro__ for pair in vars(owner).items()]:  # private ones too
+        if isinstance(member, FunctionType) and getattr(member, "__offload__", "") == "process":
+            message = (
+                f"{cls.__name__}.{name} runs in another program, where there is no state of this process: "
+                f"put `@staticmethod` above `@offload` and leave out `self`"
+            )
+            raise ProcessDefinitionError(message)
+
+
 def is_remote(member: object) -> bool:
     """Tell whether a member can be called through a reference."""
-    return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+    return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member) or is_offloaded_static(member)
+
+
+def is_offloaded_static(member: object) -> TypeGuard[staticmethod[..., Any]]:
+    """Tell whether a member is a static method that runs elsewhere; other static methods run where they are called."""
+    return isinstance(member, staticmethod) and hasattr(member.__func__, "__offload__")
 
 
 def public_members(cls: type, stop: type) -> Iterator[tuple[str, type, Any]]:

@@ -27,7 +27,6 @@ from foundation.errors import (
     ArgumentError,
     CodecError,
     NameTakenError,
-    NoSuchNameError,
     NoSuchProcessError,
     NotRunningError,
 )
@@ -39,12 +38,15 @@ from foundation.processes.catalog import wire_name_of
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.names import Names
+from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Resolver, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
+from foundation.processes.resolving import OnlyHere
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Requests
 from foundation.processes.serving.running import ProcessInfo, Running
+from foundation.processes.serving.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +83,14 @@ class Host:
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
         self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
         self._requests = Requests(wire, self.codec)
+        self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
         self._names: dict[str, ProcessId] = {}
-        self._cache = Names(resolver or _OnlyHere(self), self._scope)
+        self._cache = Names(resolver or OnlyHere(self.whereis), self._scope)
         self._bindings: dict[type, Binding] = {}
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
+        self._watchdog: Watchdog | None = None
         self._last_serial = AGENT_SERIAL
         self._posted = 0
         self._open = False
@@ -96,6 +100,8 @@ class Host:
             message = "this host runs already"
             raise AlreadyRunningError(message)
         self._open = True
+        if self.options.slow_handler_s is not None:
+            self._watchdog = Watchdog(self.options.slow_handler_s, self.options.slow_log_interval_s)
         agent_id = agent_of(self.node_id)
         agent = Agent(self)
         take_seat(agent, _Seat(self, agent_id, Agent))
@@ -117,6 +123,9 @@ class Host:
         finally:
             self.calls.close()
             self._reception.close()
+            if self._watchdog is not None:
+                self._watchdog.stop()
+            await self._workers.close()
 
     @property
     def node_id(self) -> NodeId:
@@ -132,6 +141,11 @@ class Host:
     def dropped_casts(self) -> int:
         """Casts and plain messages that found no process or no room."""
         return self._reception.dropped_casts
+
+    @property
+    def stalls(self) -> int:
+        """How often something held the event loop for longer than `slow_handler_s`."""
+        return 0 if self._watchdog is None else self._watchdog.stalls
 
     def use_resolver(self, resolver: Resolver) -> None:
         """Look names up there from now on."""
@@ -273,7 +287,7 @@ class Host:
         self._running[process_id.serial] = running
         if name is not None:
             self._names[name] = process_id
-        await running.start(instance, self._scope, self._ended)
+        await running.start(instance, self._scope, self._workers, self._ended)
 
     def _ended(self, running: Running) -> None:
         self._running.pop(running.process_id.serial, None)
@@ -295,17 +309,3 @@ class Host:
         if made is None:
             made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
         return made(address, self.options.call_timeout_s)
-
-
-class _OnlyHere:
-    """Knows the names of one host."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def resolve(self, name: str) -> ProcessId:
-        found = self._host.whereis(name)
-        if found is None:
-            message = f"no process is named {name!r}"
-            raise NoSuchNameError(message)
-        return found

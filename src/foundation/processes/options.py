@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+_CPUS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,18 @@ class ProcessOptions:
 
     turn_messages: int = 64
     """Messages that a process handles in a row before others get their turn; more is faster and less fair."""
+
+    offload_threads: int = min(32, _CPUS + 4)
+    """Threads in which methods marked `offload` run; less bounds memory, more lets more of them wait at once."""
+
+    offload_processes: int = _CPUS
+    """Other programs in which methods marked `offload(to="process")` run; each takes the memory of a Python."""
+
+    slow_handler_s: float | None = 0.1
+    """Seconds that something may hold the event loop before a warning names it; None watches nothing."""
+
+    slow_log_interval_s: float = 10.0
+    """Seconds between two such warnings about the same method of a process; the count goes on meanwhile."""
 
     garbage_log_interval_s: float = 60.0
     """Seconds between two warnings about garbage from the same node; the count goes on meanwhile."""

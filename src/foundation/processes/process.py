@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self
 
 from foundation.core.identity import ProcessId
 from foundation.errors import NotRunningError, ProcessDefinitionError
@@ -12,8 +11,6 @@ from foundation.processes import catalog
 from foundation.processes.definition import check_definition, enclosing_locals
 
 logger = logging.getLogger(__name__)
-
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Seat(Protocol):
@@ -32,8 +29,9 @@ class Seat(Protocol):
 class Process:
     """State that lives in one place, and methods that work the same from near and far.
 
-    Every public method is ``async def`` or an async generator. Calls are handled one after another, so a method needs
-    no locks; async generators run beside them. Arguments, results and items are copied, never shared.
+    Every public method is ``async def`` or an async generator, or a plain ``def`` marked ``@offload``. Calls are
+    handled one after another, so a method needs no locks; async generators and what is marked ``@concurrent`` run
+    beside them. Arguments, results and items are copied, never shared.
 
     ``class Counter(Process, wire_name="shop.Counter")`` fixes the name by which other nodes know the class, which
     otherwise is ``module:qualname``.
@@ -81,12 +79,6 @@ class Process:
 def take_seat(process: Process, seat: Seat) -> None:
     """Tell an instance where it runs; done before its constructor."""
     process._Process__seat = seat  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-def concurrent(method: Method) -> Method:
-    """Let a method run beside the mailbox, in a task of its own, so that waiting in it blocks nobody else."""
-    method.__concurrent__ = True  # type: ignore[attr-defined]
-    return method
 
 
 def as_process_class(value: object) -> type[Process]:

@@ -1,4 +1,4 @@
-"""Find the owner of a name by asking everyone: right for small clusters, and without any state to keep."""
+"""Find the owner of a name: on the own node, or by asking everyone, which is right for small clusters."""
 
 from __future__ import annotations
 
@@ -64,3 +64,18 @@ class AskEveryone:
         except FoundationError:
             silent.append(node)
             return None
+
+
+class OnlyHere:
+    """Knows the names of one host."""
+
+    def __init__(self, whereis: Callable[[str], ProcessId | None]) -> None:
+        self._whereis = whereis
+
+    async def resolve(self, name: str) -> ProcessId:
+        """See :meth:`foundation.processes.ports.Resolver.resolve`."""
+        found = self._whereis(name)
+        if found is None:
+            message = f"no process is named {name!r}"
+            raise NoSuchNameError(message)
+        return found

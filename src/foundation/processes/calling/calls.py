@@ -71,7 +71,7 @@ class Calls:
         self._stream_credit = stream_credit
         self._wire = wire
         self._encode = codec.encode
-        self._clock = clock
+        self.now = clock.now
         self._last = 0
         self._pending: dict[int, Pending] = {}
         self._streams: dict[int, Inbox] = {}
@@ -81,6 +81,12 @@ class Calls:
     def __len__(self) -> int:
         """Count the calls and streams that are open."""
         return len(self._pending) + len(self._streams)
+
+    def deadline(self, timeout_s: float | None) -> float | None:
+        """Return when a call that begins now is to end: after its own limit, or with what it is a part of."""
+        now = self.now()
+        left_s = call_context.get().timeout_s(timeout_s, now)
+        return None if left_s is None else now + left_s
 
     def begin(
         self,
@@ -97,7 +103,7 @@ class Calls:
         if timeout_s is None and context.deadline is None:
             remaining_ms = deadline = None
         else:
-            now = self._clock.now()
+            now = self.now()
             left_s = context.timeout_s(timeout_s, now)
             if left_s is None or left_s <= 0:
                 message = f"no time was left to call {method} of {target}"

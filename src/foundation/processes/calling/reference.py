@@ -15,9 +15,10 @@ from msgspec import Raw, Struct
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
-from foundation.errors import ArgumentError, CallTimeout, NoSuchNameError, NotDelivered
+from foundation.errors import ArgumentError, CallTimeout, NodeDown, NoSuchNameError, NotDelivered
 from foundation.processes.calling.calls import error_of
 from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.retrying import call_again
 from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.definition import RESERVED
 from foundation.processes.interface.binding import Binding, BoundMethod
@@ -134,6 +135,8 @@ def _calling(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
     def call(self: Reference, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         arguments, keywords = method.signature.encode(args, kwargs)
         target = self.__address__.process_id
+        if method.idempotent:
+            return _call_until_known(dialer, self, method, arguments, keywords)
         if target is None:
             return _call_by_name(dialer, self, method, arguments, keywords)
         return _call(dialer, target, method, arguments, keywords, self.__timeout_s__, self.__channel__)
@@ -200,6 +203,22 @@ async def _call_by_name(
     # What was remembered is out of date and nothing was executed: the name may have moved.
     target = await _find(dialer, name, timeout_s)
     return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
+
+
+async def _call_until_known(
+    dialer: Dialer, reference: Reference, method: BoundMethod, arguments: bytes, keywords: Keywords
+) -> Any:  # noqa: ANN401
+    identity, name = reference.__address__.process_id, str(reference.__address__.name)
+
+    async def attempt(left_s: float | None) -> Any:  # noqa: ANN401
+        target = identity or dialer.known(name) or await _find(dialer, name, left_s)
+        try:
+            return await _call(dialer, target, method, arguments, keywords, left_s, reference.__channel__)
+        except (NotDelivered, NodeDown):
+            dialer.forget(name, target)  # of a reference by identity nothing is remembered
+            raise
+
+    return await call_again(attempt, dialer.calls, reference.__timeout_s__, may_move=identity is None)
 
 
 async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId:

@@ -21,6 +21,7 @@ class BoundMethod:
         self.function = spec.function
         self.stream = spec.stream
         self.aside = spec.aside
+        self.idempotent = spec.idempotent
         self._codec = codec
 
     @cached_property

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from foundation.core.codec import Codec, Decoder
-from foundation.processes.definition import is_remote, public_members
+from foundation.processes.definition import is_offloaded_static, is_remote, public_members
 from foundation.processes.interface.annotations import STREAMS, awaited, is_protocol, make_decoder, resolve, stream_item
 from foundation.processes.interface.parameters import Parameters, read_parameters
 from foundation.processes.process import Process
@@ -30,6 +30,9 @@ class MethodSpec:
 
     aside: bool
     """Whether it runs beside the mailbox: streams do, and methods marked `concurrent`."""
+
+    idempotent: bool
+    """Whether its calls are made again when nobody knows what became of them."""
 
     @property
     def where(self) -> str:
@@ -58,10 +61,24 @@ def interface_of(cls: type) -> dict[str, MethodSpec]:
     }
 
 
-def _spec(name: str, cls: type, function: Callable[..., Any]) -> MethodSpec:
+def _spec(name: str, cls: type, member: Callable[..., Any]) -> MethodSpec:
+    function = _as_method(member.__func__) if is_offloaded_static(member) else member
     stream = inspect.isasyncgenfunction(function) or (is_protocol(cls) and _promises_stream(function))
     aside = stream or bool(getattr(function, "__concurrent__", False))
-    return MethodSpec(name, cls, function, stream, aside)
+    return MethodSpec(name, cls, function, stream, aside, hasattr(function, "__idempotent__"))
+
+
+def _as_method(static: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a static method be called, and its parameters be read, like any other."""
+
+    @functools.wraps(static)
+    async def method(_: Process, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return await static(*args, **kwargs)
+
+    signature = inspect.signature(static)
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
+    return method
 
 
 def _promises_stream(function: Callable[..., Any]) -> bool:

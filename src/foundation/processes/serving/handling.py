@@ -72,6 +72,10 @@ class Handler:
         else:
             self._requests.end(request)
 
+    def describe(self, request: Request) -> str:
+        """Name the process and the method that handles a request."""
+        return f"{self._label} in {self._what(request)}"
+
     def _begin(self, request: Request) -> Any:  # noqa: ANN401 - a coroutine or an async generator
         """Decode the arguments and call the method; None when that is refused."""
         deadline, method = request.deadline, request.method

@@ -17,6 +17,7 @@ from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Hop
+from foundation.processes.offloading.workers import Bench, Workers, current_bench
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process
 from foundation.processes.serving.handling import Handler
@@ -74,6 +75,8 @@ class Running:
         self._interrupted = False
         self._instance: Process
         self._handler: Handler
+        self._bench: Bench
+        self._context = Context()
         self._task: asyncio.Task[None]
         self._ready: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
@@ -82,13 +85,17 @@ class Running:
         wire_name = wire_name_of(self.binding.cls)
         return ProcessInfo(self.process_id, wire_name, self.name, len(self.mailbox), self._handled, self._started_at)
 
-    async def start(self, instance: Process, scope: TaskScope, ended: Callable[[Running], None]) -> None:
+    async def start(
+        self, instance: Process, scope: TaskScope, workers: Workers, ended: Callable[[Running], None]
+    ) -> None:
         """Run `started`, whose error is raised here, then handle messages; ``ended`` is called at the very end."""
         self._instance = instance
         hop = Hop(self.process_id, self.label)
         self._handler = Handler(instance, self.binding, self._requests, hop, self._clock, self._options.turn_messages)
         # An empty context: what the caller has in context variables must not depend on whether it is near or far.
-        self._task = scope.start(self._run(), self.label, context=Context())
+        self._bench = Bench(workers)
+        self._context.run(current_bench.set, self._bench)
+        self._task = scope.start(self._run(), self.label, context=self._context.copy())
         self._task.add_done_callback(lambda _: self._over(ended))
         try:
             error = await asyncio.shield(self._ready)
@@ -129,7 +136,7 @@ class Running:
     def _run_aside(self, request: Request, *, stream: bool) -> None:
         self._handled += 1
         work = self._handler.stream(request) if stream else self._handler.perform(request)
-        task = self._aside.start(work, str(request.number), context=Context())
+        task = self._aside.start(work, str(request.number), context=self._context.copy())
         request.interrupt = task.cancel
         # This answers only where the task was cancelled before it began: elsewhere the request is answered already.
         task.add_done_callback(lambda _: self._refuse(request))
@@ -149,6 +156,7 @@ class Running:
 
     def _run_out(self) -> None:
         logger.warning("%s did not stop within %.1f s and is cancelled", self.label, self._options.stop_timeout_s)
+        self._bench.is_over = True
         self._task.cancel()
 
     def _over(self, ended: Callable[[Running], None]) -> None:

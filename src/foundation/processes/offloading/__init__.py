@@ -1,0 +1,1 @@
+"""Where plain functions of processes run, so that the event loop does not wait for them."""
