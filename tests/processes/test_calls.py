@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 
 from foundation.core.channels import Channel
@@ -303,6 +304,20 @@ async def test_time_out(here: Host, target: Host) -> None:
     await gate.cancelled.wait()
     assert await gated.note(1) == 1
     assert len(here.calls) == 0
+
+
+async def test_a_call_that_came_too_late_is_a_time_out(here: Host, there: Host, network: Network) -> None:
+    """Whichever side notices that the time of a call is up, it ends with CallTimeout."""
+    gate = Gate()
+    gated = await there.start(make_gated(gate))
+    answers: list[bytes] = []
+    network.passes = lambda _source, target, frame: target != here.node_id or answers.append(frame) is not None
+    late = [1, 5, gated.process_id.serial, "note", -1, [1], None]
+    there.receive(here.node_id, msgspec.msgpack.encode([late]))
+    await until(lambda: bool(answers), "the answer")
+    fault = msgspec.msgpack.decode(answers[0])
+    assert fault[:4] == [5, 5, False, "foundation.errors:CallTimeout"]
+    assert gate.seen == []
 
 
 async def test_a_late_answer_is_ignored(here: Host, there: Host) -> None:

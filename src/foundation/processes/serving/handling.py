@@ -10,7 +10,7 @@ from weakref import ReferenceType
 
 from foundation.core.clock import Clock
 from foundation.core.context import CallContext, call_context
-from foundation.errors import ArgumentError, FoundationError, NotDelivered
+from foundation.errors import ArgumentError, CallTimeout, FoundationError
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Hop
 from foundation.processes.process import Process
@@ -81,7 +81,7 @@ class Handler:
         deadline, method = request.deadline, request.method
         if deadline is not None and self._clock.now() > deadline:
             late = f"{self._label} came to {self._what(request)} after its deadline"
-            return self._refuse(request, NotDelivered(late))
+            return self._refuse(request, CallTimeout(late))
         chain = request.chain
         if method is None or not method.aside:  # a handler aside keeps nobody from the mailbox
             chain = (*chain, self._hop) if len(chain) < _LONGEST_CHAIN else ()
