@@ -15,7 +15,7 @@ _NODE = """
 import asyncio, gc, json, os, resource, sys, time
 import foundation
 from foundation.fabric import FabricOptions
-from foundation.processes.process import concurrent
+from foundation import concurrent
 
 def tell(**facts):
     print(json.dumps(facts))
