@@ -105,7 +105,7 @@ def test_a_door_refuses_with_the_reason(one: DialerHandshake, other: DoorHandsha
 def test_another_version_of_the_protocol_is_refused() -> None:
     """A node that speaks another version is told so, whatever else is wrong with it."""
     hello = Hello(PROTOCOL + 1, "another cluster", NodeId("a"), b"", has_cookie=False)
-    assert door().receive(hello) == Refused(Refusal.PROTOCOL.name)
+    assert door().receive(hello) == Refused(Refusal.PROTOCOL.name, PROTOCOL)
 
 
 def test_each_refusal_has_words_for_both_sides() -> None:

@@ -101,6 +101,8 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
     """The door stays shut; ``reason`` is the name of a :class:`Refusal`."""
 
     reason: str
+    protocol: int = 0
+    """The version that the door speaks; 0 where that is not the reason, or from a door that does not tell."""
 
 
 Message = Hello | Challenge | Proof | Welcome | Refused
@@ -144,9 +146,9 @@ class DialerHandshake:
         has the cookie.
         """
         match message:
-            case Refused(reason):
+            case Refused(reason, protocol):
                 known = Refusal.__members__.get(reason)
-                text = f"refused by the node there: {_seen_by_dialer(known) if known else repr(reason[:80])}"
+                text = f"refused by the node there: {_seen_by_dialer(known, protocol) if known else repr(reason[:80])}"
                 raise RefusedError(text, reason)
             case Challenge() if self._challenge is None:
                 self._challenge = message
@@ -186,6 +188,12 @@ class DoorHandshake:
         text = f"{self._hello.name[:_MOST_SHOWN] or 'a node'} {self._hello.node[:8]}"
         return "".join(character if character.isprintable() else "?" for character in text)
 
+    def explain(self, refusal: Refusal) -> str:
+        """Say why in the words of this side's log; of versions, which ones met."""
+        if refusal is Refusal.PROTOCOL and self._hello is not None:
+            return f"{refusal}: {self._hello.protocol}, and this node speaks {PROTOCOL}"
+        return refusal
+
     def receive(self, message: Message) -> Challenge | Welcome | Refused:
         """Take the dialer's message and return the answer; a :class:`Refused` ends the handshake."""
         answer = Refused(Refusal.MALFORMED.name) if self._is_over else self._answer(message)
@@ -197,7 +205,9 @@ class DoorHandshake:
             case Hello() if self._hello is None:
                 self._hello = message
                 refusal = self._objection(message)
-                return Refused(refusal.name) if refusal else self._challenge
+                if refusal is None:
+                    return self._challenge
+                return Refused(refusal.name, PROTOCOL if refusal is Refusal.PROTOCOL else 0)
             case Proof(mac) if self._hello is not None:
                 if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._hello, self._challenge)):
                     return Refused(Refusal.COOKIE.name)
@@ -222,14 +232,14 @@ def _sign(cookie: Secret, role: bytes, *said: Hello | Challenge | Identity) -> b
     return cookie.prove(b"foundation handshake", role, *map(_encode, said))
 
 
-def _seen_by_dialer(refusal: Refusal) -> str:
+def _seen_by_dialer(refusal: Refusal, protocol: int) -> str:
     """Turn the door's sentence about us into ours about ourselves."""
     return {
         Refusal.COOKIE: "this node's cookie is not the cookie of that cluster (set FOUNDATION_COOKIE alike on both)",
         Refusal.NO_COOKIE: "this node has no cookie, and that cluster has one (set FOUNDATION_COOKIE)",
         Refusal.COOKIE_UNWANTED: "this node has a cookie, and that cluster has none",
         Refusal.CLUSTER: "that node belongs to another cluster",
-        Refusal.PROTOCOL: f"that node speaks another version of the protocol than {PROTOCOL}",
+        Refusal.PROTOCOL: f"that node speaks version {protocol or 'unknown'} of the protocol, this node {PROTOCOL}",
         Refusal.ITSELF: "the address leads back to this node",
         Refusal.MALFORMED: "it did not understand the handshake",
         Refusal.NO_TLS: "this node does not speak TLS, and that node does (set FOUNDATION_TLS_CERTIFICATE and so on)",

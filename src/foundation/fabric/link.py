@@ -270,7 +270,7 @@ class AcceptedLink(Link):
             answer = self._handshake.receive(message)
         self.say(answer)
         if isinstance(answer, Refused):
-            self._refused(self, self._handshake.claimed_name, Refusal[answer.reason])
+            self._refused(self, self._handshake.claimed_name, self._handshake.explain(Refusal[answer.reason]))
             self.close()
         elif isinstance(answer, Welcome):
             node = self._handshake.link_wanted_by

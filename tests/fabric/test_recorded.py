@@ -1,0 +1,90 @@
+"""What was said over the wire in versions past is understood, and what is not understood is refused in clear words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from foundation.errors import CodecError, RefusedError
+from foundation.fabric import handshake, packet
+from foundation.fabric.handshake import DialerHandshake, DoorHandshake, Refusal, Refused
+from foundation.processes.messages import Frame
+from tests.fabric.record import ANNE, BOB, COOKIE, FOLDER, TODAY, Recorded, meaning_of, recorded, said_today
+
+RECORDINGS = sorted(FOLDER.glob("*.txt"))
+EVERYTHING = [pytest.param(each, id=f"{path.stem}-{each.name}") for path in RECORDINGS for each in recorded(path)]
+
+
+def of_kind(path: Path, kind: str) -> list[Recorded]:
+    return [each for each in recorded(path) if each.kind == kind]
+
+
+@pytest.mark.parametrize("each", EVERYTHING)
+def test_what_was_recorded_means_the_same_today(each: Recorded) -> None:
+    """Each recorded field is read as it was; fields that have been added since are beside the point."""
+    meaning = meaning_of(each.kind, each.data)
+    assert {name: meaning.get(name) for name in each.meaning} == each.meaning
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_recorded_frames_are_read_out_of_their_packet(path: Path) -> None:
+    """The data packet holds all the frames, in order, as the host reads them."""
+    (data,) = [each for each in recorded(path) if each.name == "Data"]
+    read = packet.unpack(memoryview(data.data)[4:])
+    assert isinstance(read, packet.Data)
+    one_by_one = [msgspec.msgpack.decode(each.data, type=Frame) for each in of_kind(path, "frame")]
+    assert msgspec.msgpack.decode(read.body, type=list[Frame]) == one_by_one
+
+
+@pytest.mark.parametrize("each", [pytest.param(each, id=each.name) for each in of_kind(TODAY, "frame")])
+def test_a_field_of_tomorrow_is_ignored(each: Recorded) -> None:
+    """In every kind of frame a newer node may say more at the end, and the rest is read as ever."""
+    [length, *rest] = each.data
+    longer = bytes([length + 1, *rest]) + msgspec.msgpack.encode({"a field": "of tomorrow"})
+    assert len(msgspec.msgpack.decode(longer)) == len(msgspec.msgpack.decode(each.data)) + 1
+    assert meaning_of("frame", longer) == each.meaning
+
+
+@pytest.mark.parametrize("version", [packet.VERSION - 1, packet.VERSION + 1, 15])
+@pytest.mark.parametrize("each", [pytest.param(each, id=each.name) for each in of_kind(TODAY, "packet")])
+def test_a_packet_of_another_version_is_refused(each: Recorded, version: int) -> None:
+    """The error says which version this node reads and how the packet begins."""
+    begin = version << 4 | each.data[4] & 0x0F
+    with pytest.raises(CodecError, match=f"not a packet of version {packet.VERSION}: it begins with {begin:#x}"):
+        packet.unpack(memoryview(bytes([begin]) + each.data[5:]))
+
+
+def test_everything_that_is_said_today_is_recorded() -> None:
+    """After a version was raised or something was added: python -m tests.fabric.record."""
+    assert [(each.kind, each.name) for each in recorded(TODAY)] == [(kind, name) for kind, name, _ in said_today()]
+    assert {each.name for each in of_kind(TODAY, "frame")} == {kind.__name__ for kind in get_args(Frame)}
+
+
+def test_a_handshake_of_one_version_is_always_said_alike() -> None:
+    """Its signatures cover whole messages, so a field that is added to one needs a higher handshake.PROTOCOL."""
+    said = {name: data for kind, name, data in said_today() if kind == "handshake" and name != "Refused"}
+    assert {each.name: each.data for each in of_kind(TODAY, "handshake") if each.name != "Refused"} == said
+
+
+def test_a_version_of_packets_is_known_at_the_door() -> None:
+    """No two versions of packets share a version of the handshake: who would not be understood is not let in."""
+    handshakes = [path.stem.split("-")[1] for path in RECORDINGS]
+    assert len(set(handshakes)) == len(handshakes)
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+def test_two_versions_that_meet_are_named_on_both_sides(step: int) -> None:
+    """A node of the version before or after is refused, and the logs of both sides say which versions met."""
+    theirs = handshake.PROTOCOL + step
+    door = DoorHandshake(BOB, COOKIE, bytes(16))
+    refused = door.receive(msgspec.structs.replace(DialerHandshake(ANNE, COOKIE, bytes(16)).hello(), protocol=theirs))
+    assert refused == Refused(Refusal.PROTOCOL.name, handshake.PROTOCOL)
+    explained = f"{Refusal.PROTOCOL}: {theirs}, and this node speaks {handshake.PROTOCOL}"
+    assert door.explain(Refusal.PROTOCOL) == explained
+    with pytest.raises(
+        RefusedError, match=f"speaks version {theirs or 'unknown'} of the protocol, this node {handshake.PROTOCOL}"
+    ):
+        DialerHandshake(ANNE, COOKIE, bytes(16)).receive(Refused(Refusal.PROTOCOL.name, theirs))
