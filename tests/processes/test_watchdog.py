@@ -166,7 +166,7 @@ async def test_many_are_not_mistaken_for_one(watched: Host, caplog: pytest.LogCa
 
 async def test_what_is_remembered_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     """Ever new culprits do not fill the memory."""
-    watchdog = Watchdog(60.0, 10.0)
+    watchdog = Watchdog(ProcessOptions(slow_handler_s=60.0))
     caplog.set_level(logging.CRITICAL)
     for number in range(3_000):
         watchdog._report(Culprit(f"task {number}", "", None), "held", 1.0)
@@ -185,7 +185,7 @@ async def test_waiting_is_no_offense(watched: Host, caplog: pytest.LogCaptureFix
 
 async def test_a_loop_at_rest_is_innocent() -> None:
     """A loop that waits for something to happen is nobody's fault, however late the machine is."""
-    watchdog = Watchdog(60.0, 10.0)
+    watchdog = Watchdog(ProcessOptions(slow_handler_s=60.0))
     assert await asyncio.to_thread(_comes_to_rest, watchdog.find)
     watchdog.stop()
 
@@ -210,7 +210,7 @@ async def test_ending_it_takes_no_time() -> None:
     """It ends at once, whatever it was about to do."""
     began = time.monotonic()
     for _ in range(300):
-        watchdog = Watchdog(0.0001, 10.0)
+        watchdog = Watchdog(ProcessOptions(slow_handler_s=0.0001))
         watchdog.stop()
         assert not watchdog._thread.is_alive()
     assert time.monotonic() - began < 10

@@ -27,6 +27,7 @@ class NodeReport:
             "name": member.name,
             "node": member.node_id,
             "status": str(member.status),
+            "degraded": member.degraded,
             "path": self.path,
             "addresses": list(member.addresses),
             "version": member.version,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foundation.cli.node_report import NodeReport
-from foundation.membership import MemberStatus
+from foundation.membership import Member, MemberStatus
 
 _COLORS = {MemberStatus.UP: "green", MemberStatus.UNREACHABLE: "red", MemberStatus.DOWN: "red"}
 
@@ -34,7 +34,7 @@ def _members(cluster: str, reports: Sequence[NodeReport]) -> Table:
         member = report.member
         table.add_row(
             Text(member.name),
-            Text(member.status, style=_COLORS.get(member.status, "yellow")),
+            _condition(member),
             Text(report.path),
             Text("\n".join(member.addresses)),
             Text(member.version),
@@ -43,6 +43,12 @@ def _members(cluster: str, reports: Sequence[NodeReport]) -> Table:
             str(member.incarnation),
         )
     return table
+
+
+def _condition(member: Member) -> Text:
+    if member.degraded:
+        return Text(f"{member.status}, degraded", style="yellow")
+    return Text(member.status, style=_COLORS.get(member.status, "yellow"))
 
 
 def _processes(reports: Sequence[NodeReport]) -> Table:

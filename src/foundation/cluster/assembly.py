@@ -43,6 +43,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     fabric.peers.receive = host.receive
     fabric.peers.session_ended = host.node_down
     membership.gone = host.node_down
+    host.stuck = fabric.tell_stuck
     await stack.enter_async_context(fabric)
     await stack.enter_async_context(membership)
     await stack.enter_async_context(host)

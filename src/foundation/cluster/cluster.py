@@ -259,9 +259,15 @@ class Cluster:
         if not isinstance(node, _Anywhere):
             return self._find(node)
         wire_name = wire_name_of(as_process_class(wanted.cls))
-        able = [m for m in self.members() if m.status is MemberStatus.UP and wire_name in m.wire_names]
-        if not able:
+        known = [m for m in self.members() if m.status is MemberStatus.UP and wire_name in m.wire_names]
+        if not known:
             message = f"no member that is up knows {wire_name}; a node knows the classes that its program has imported"
+            raise NoEligibleNodeError(message)
+        able = [member for member in known if not member.degraded]
+        if not able:
+            message = (
+                f"all who know {wire_name} are degraded: {', '.join(map(str, known))}; their event loops stand still"
+            )
             raise NoEligibleNodeError(message)
         assert self._load is not None  # noqa: S101 - set with the parts
         return self._load.least_loaded(able)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -74,6 +74,8 @@ class Fabric:
         self.peers = Peers(node, options)
         self.acquaintances: Callable[[], Sequence[Acquaintance]] = tuple
         self.presence_changed: Callable[[NodeId, bytes | None], None] = lambda _node, _facts: None
+        self.stuck_changed: Callable[[NodeId, bool], None] = lambda _node, _is_stuck: None
+        self._take_back_stuck: Undo = _nothing
         self._version = version
         self._cookie = cookie
         self._options = options
@@ -105,6 +107,7 @@ class Fabric:
             await stack.enter_async_context(self._door)  # last, so it opens only when it can name the session
             session.subscribe(keys.frames(self.node_id), self._frames_arrived)
             session.watch(keys.PRESENCE, self._token_changed)
+            session.watch(keys.STUCK, self._stuck_changed)
             self._stack = stack.pop_all()
         return self
 
@@ -178,6 +181,14 @@ class Fabric:
         except FabricLostError as error:
             self._session_lost(str(error))
 
+    def tell_stuck(self, is_stuck: bool) -> None:
+        """Tell the others that the event loop of this node stands still, or goes on; called in another thread."""
+        take_back, self._take_back_stuck = self._take_back_stuck, _nothing
+        with suppress(FabricLostError):
+            take_back()
+            if is_stuck:
+                self._take_back_stuck = self._running.declare(keys.stuck(self.node_id))
+
     def withdraw(self) -> None:
         """Stop being present."""
         version, take_back = self._announced
@@ -247,6 +258,15 @@ class Fabric:
         else:
             self.peers.routed(sender, packets)
 
+    def _stuck_changed(self, key: str, is_there: bool) -> None:
+        try:
+            node = keys.parse_stuck(key)
+        except CodecError as error:
+            self.peers.drop(str(error))
+        else:
+            if node != self.node_id:
+                self.stuck_changed(node, is_there)
+
     def _token_changed(self, key: str, is_there: bool) -> None:
         try:
             token = keys.parse_presence(key)
@@ -264,6 +284,10 @@ class Fabric:
         elif self._presence.vanished(token):
             self.peers.absent(token.node)
             self.presence_changed(token.node, None)
+
+
+def _nothing() -> None:
+    """Take back what was never declared."""
 
 
 _MOST_ACQUAINTANCES = 64

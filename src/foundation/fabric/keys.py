@@ -3,6 +3,7 @@
 ::
 
     presence/<node>/<version>/<facts>     a liveliness token: the node is there, and these are its facts
+    stuck/<node>                          a liveliness token: the event loop of the node stands still
     frames/<receiver>                     packets for one node; each put begins with its sender
     topics/<topic>                        what is published
 
@@ -20,6 +21,7 @@ from foundation.core.identity import NodeId
 from foundation.errors import CodecError, ConfigurationError
 
 PRESENCE = "presence/**"
+STUCK = "stuck/*"
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_FACTS = 32 << 10
@@ -60,6 +62,20 @@ def parse_presence(key: str) -> Presence:
         case _:
             message = f"not a presence token: {key[:80]!r}"
             raise CodecError(message)
+
+
+def stuck(node: NodeId) -> str:
+    """Return the token of a node whose loop stands still."""
+    return f"stuck/{node}"
+
+
+def parse_stuck(key: str) -> NodeId:
+    """Read which node stands still; anything else is a :class:`CodecError`."""
+    node = key.rpartition("/")[2]
+    if _NODE.fullmatch(node) is None:
+        message = f"not a token of a node: {key[:80]!r}"
+        raise CodecError(message)
+    return NodeId(node)
 
 
 def frames(receiver: NodeId) -> str:

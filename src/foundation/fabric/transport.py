@@ -57,7 +57,10 @@ class TransportSession(Protocol):
         ...
 
     def declare(self, token: str) -> Undo:
-        """Hold a liveliness token: others see it while this session lives and can be reached."""
+        """Hold a liveliness token: others see it while this session lives and can be reached.
+
+        This one, and taking it back, may also be called in another thread while the event loop stands still.
+        """
         ...
 
     def watch(self, expression: str, changed: Callable[[str, bool], None]) -> Undo:

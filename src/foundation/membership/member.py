@@ -86,6 +86,9 @@ class Member:
     processes: int = 0
     """How many processes it runs, as it last told."""
 
+    degraded: bool = False
+    """Its event loop stands still: it answers nobody at the moment and is given no new work."""
+
     def __str__(self) -> str:
         """Print the name; two nodes may share one, then the id tells them apart."""
         return self.name

@@ -61,6 +61,7 @@ class Membership:
             tasks.keep_running(self._tick, "tick")
             stack.callback(self._let_go)
             self._fabric.presence_changed = self._presence_changed
+            self._fabric.stuck_changed = self._stuck_changed
             self._fabric.acquaintances = self._acquaintances
             for node, data in self._fabric.facts().items():  # who came while nobody listened
                 self._presence_changed(node, data)
@@ -81,6 +82,7 @@ class Membership:
 
     def _let_go(self) -> None:
         self._fabric.presence_changed = lambda _node, _facts: None
+        self._fabric.stuck_changed = lambda _node, _is_stuck: None
         self._fabric.acquaintances = tuple
 
     @property
@@ -151,6 +153,9 @@ class Membership:
         self._met.set()
         self._carry_out(self._view.present(node, facts, now))
         self._seek_unreachable()
+
+    def _stuck_changed(self, node: NodeId, is_stuck: bool) -> None:
+        self._carry_out(self._view.stuck(node, is_stuck=is_stuck))
 
     def _carry_out(self, events: list[MemberEvent]) -> None:
         for event in events:

@@ -71,6 +71,7 @@ class View:
         self._records: dict[NodeId, _Record] = {}
         self._gone: dict[NodeId, _Gone] = {}
         self._observers: set[NodeId] = set()
+        self._stuck: set[NodeId] = set()
         self._last_look: float | None = None
         self.incarnation = 1
         """This node's own; raised when others have called it down."""
@@ -139,6 +140,18 @@ class View:
         record.member = replace(record.member, status=MemberStatus.UNREACHABLE)
         return [MemberUnreachable(record.member), *self._judge(now)]
 
+    def stuck(self, node: NodeId, *, is_stuck: bool) -> list[MemberEvent]:
+        """Take that the event loop of a node stands still, or goes on."""
+        if is_stuck:
+            self._stuck.add(node)
+        else:
+            self._stuck.discard(node)
+        record = self._records.get(node)
+        if record is None or record.member.degraded is is_stuck:
+            return []
+        record.member = replace(record.member, degraded=is_stuck)
+        return [MemberUpdated(record.member)] if record.is_met else []
+
     def unreached(self, node: NodeId, now: float, *, refused: bool) -> list[MemberEvent]:
         """Take that a try to reach an unreachable member failed; ``refused``: all its addresses refuse."""
         self._look_at_clock(now)
@@ -166,7 +179,7 @@ class View:
 
     def _entered(self, node: NodeId, facts: Facts) -> list[MemberEvent]:
         known = self._records.get(node)
-        member = Member.from_facts(node, facts)
+        member = Member.from_facts(node, facts, degraded=node in self._stuck)
         self._records[node] = _Record(member, facts, is_present=True)
         entered = _ENTERED[facts.status](member)
         if known is None or not known.is_met or facts.incarnation > known.member.incarnation:

@@ -91,6 +91,8 @@ class Host:
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
         self._watchdog: Watchdog | None = None
+        self.stuck: Callable[[bool], None] = lambda _is_stuck: None
+        """Called in another thread when the event loop has stood still for ``stuck_after_s``, and when it goes on."""
         self._last_serial = AGENT_SERIAL
         self._posted = 0
         self._open = False
@@ -101,7 +103,7 @@ class Host:
             raise AlreadyRunningError(message)
         self._open = True
         if self.options.slow_handler_s is not None:
-            self._watchdog = Watchdog(self.options.slow_handler_s, self.options.slow_log_interval_s)
+            self._watchdog = Watchdog(self.options, self.stuck)
         agent_id = agent_of(self.node_id)
         agent = Agent(self)
         take_seat(agent, _Seat(self, agent_id, Agent))

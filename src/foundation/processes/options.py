@@ -49,6 +49,10 @@ class ProcessOptions:
     offload_processes: int = _CPUS
     """Other programs in which methods marked `offload(to="process")` run; each takes the memory of a Python."""
 
+    stuck_after_s: float = 2.0
+    """Seconds for which the event loop stands still until the others are told that this node is degraded. Less keeps
+    work away from it sooner, more forgives slow handlers. Noticed only where ``slow_handler_s`` is not None."""
+
     slow_handler_s: float | None = 0.1
     """Seconds that something may hold the event loop before a warning names it; None watches nothing."""
 

@@ -12,6 +12,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import get_ident
 
 from foundation.core.identity import NodeId
 from foundation.errors import FabricLostError, UnreachableError
@@ -91,6 +92,7 @@ class MemorySession:
         self.lost = lost
         self.linked: dict[NodeId, MemorySession] = {}
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self._network = network
         self._subscribers: dict[int, tuple[str, Callable[[str, bytes], None]]] = {}
         self._watchers: dict[int, tuple[str, Callable[[str, bool], None]]] = {}
@@ -121,13 +123,19 @@ class MemorySession:
         """See the port."""
         self._require_open()
         number = next(self._numbers)
-        self._tell(lambda session: session._token_appeared(self, number, token))  # noqa: SLF001
+        self._at_home(self._tell, lambda session: session._token_appeared(self, number, token))  # noqa: SLF001
 
         def undo() -> None:
             if number in self._tokens:
-                self._tell(lambda session: session._token_vanished(self, number))  # noqa: SLF001
+                self._at_home(self._tell, lambda session: session._token_vanished(self, number))  # noqa: SLF001
 
         return undo
+
+    def _at_home(self, act: Callable[[_What], None], what: _What) -> None:
+        if get_ident() == self._thread:
+            act(what)
+        else:
+            self._loop.call_soon_threadsafe(act, what)
 
     def watch(self, expression: str, changed: Callable[[str, bool], None]) -> Undo:
         """See the port."""
@@ -209,7 +217,7 @@ class MemorySession:
             message = "the session in memory is closed"
             raise FabricLostError(message)
 
-    def _tell(self, what: Callable[[MemorySession], None]) -> None:
+    def _tell(self, what: _What) -> None:
         if not self._closed:
             for session in [self, *self.linked.values()]:
                 self._network.carry(self.node, session.node, partial(what, session))
@@ -244,6 +252,10 @@ class MemorySession:
         for number, (expression, receive) in list(self._subscribers.items()):
             if number in self._subscribers and matches(expression, key):
                 _call(receive, key, payload)
+
+
+_What = Callable[[MemorySession], None]
+"""What a session does at another one."""
 
 
 def _call(receive: Callable[..., None], key: str, value: bytes | bool) -> None:

@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Callable
 from threading import Event, Thread, get_ident
 from types import CodeType, FrameType
 
 from foundation.core.clock import SystemClock
+from foundation.processes.options import ProcessOptions
 from foundation.processes.serving.culprit import Culprit, at_work, find_culprit
 
 logger = logging.getLogger(__name__)
@@ -35,11 +37,16 @@ _now = SystemClock().now
 class Watchdog:
     """Watch the event loop on which it is made."""
 
-    def __init__(self, slow_s: float, log_interval_s: float) -> None:
+    def __init__(self, options: ProcessOptions, stuck: Callable[[bool], None] = lambda _is_stuck: None) -> None:
+        """``stuck`` is called in the thread of the watchdog."""
+        assert options.slow_handler_s is not None  # noqa: S101 - else nobody makes one
         self.stalls = 0
-        self._slow_s = slow_s
-        self._interval_s = slow_s / 2
-        self._log_interval_s = log_interval_s
+        self._slow_s = options.slow_handler_s
+        self._interval_s = self._slow_s / 2
+        self._log_interval_s = options.slow_log_interval_s
+        self._stuck_after_s = options.stuck_after_s
+        self._tell_stuck = stuck
+        self._is_stuck = False
         self._warned: dict[str, tuple[float | None, int]] = {}
         self._loop = asyncio.get_running_loop()
         self._loop_thread = get_ident()
@@ -97,7 +104,9 @@ class Watchdog:
             elif not is_known and _now() - asked_at > _STILL * self._slow_s:
                 is_known = True
                 self._report(culprit, f"{others}held the event loop until now, for", _now() - asked_at)
+            self._mind(_now() - asked_at > self._stuck_after_s)
             self._answered.wait(self._interval_s)
+        self._mind(False)  # noqa: FBT003
         if culprit is None:
             return
         held_s = self._answered_at - asked_at
@@ -105,6 +114,11 @@ class Watchdog:
             logger.warning("%s has let go of the event loop after %.2f s", culprit.who, held_s)
         else:
             self._report(culprit, f"{others}held the event loop for", held_s)
+
+    def _mind(self, is_stuck: bool) -> None:
+        if is_stuck is not self._is_stuck:
+            self._is_stuck = is_stuck
+            self._tell_stuck(is_stuck)
 
     def _report(self, culprit: Culprit, what: str, held_s: float) -> None:
         now = _now()
