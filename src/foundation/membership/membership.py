@@ -48,6 +48,8 @@ class Membership:
         self._tried: dict[NodeId, dict[str, bool]] = {}
         self._stack = AsyncExitStack()
         self._announced: Facts | None = None
+        self._announcing: asyncio.TimerHandle | None = None
+        self._is_open = False
         self._met = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -58,6 +60,7 @@ class Membership:
             await stack.enter_async_context(self._dialer)
             tasks = await stack.enter_async_context(TaskScope("membership"))
             self.describe(addresses=self._fabric.addresses)
+            self._is_open = True
             tasks.keep_running(self._tick, "tick")
             stack.callback(self._let_go)
             self._fabric.presence_changed = self._presence_changed
@@ -81,6 +84,9 @@ class Membership:
         return member.addresses if member else ()
 
     def _let_go(self) -> None:
+        self._is_open = False
+        if self._announcing is not None:
+            self._announcing.cancel()
         self._fabric.presence_changed = lambda _node, _facts: None
         self._fabric.stuck_changed = lambda _node, _is_stuck: None
         self._fabric.acquaintances = tuple
@@ -124,7 +130,16 @@ class Membership:
         """Enter the next station: up, or leaving."""
         self.describe(status=status)
 
+    def _announce_soon(self) -> None:
+        """Tell what has changed once the burst is over: a cut takes many members at once, and each is one opinion."""
+        if self._announcing is None and self._is_open and self._view.opinions_changed():
+            loop = asyncio.get_running_loop()
+            self._announcing = loop.call_later(self._options.announce_after_s, self._announce)
+
     def _announce(self) -> None:
+        if self._announcing is not None:
+            self._announcing.cancel()
+            self._announcing = None
         self._fabric.peers.become(self._view.incarnation)
         facts = msgspec.structs.replace(
             self._facts,
@@ -167,7 +182,7 @@ class Membership:
                 self._part(event.member.node_id)
             if isinstance(event, MemberLeft):
                 self._dialer.forget(event.member.node_id)
-        self._announce()
+        self._announce_soon()
 
     def _part(self, node: NodeId) -> None:
         self._tried.pop(node, None)

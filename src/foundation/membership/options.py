@@ -18,6 +18,9 @@ class MembershipOptions:
     retention_s: float = 600.0
     """Seconds for which a member that is down or has left is remembered, so that its past incarnation is refused."""
 
+    announce_after_s: float = 0.02
+    """Seconds in which changed opinions of others are gathered before they are told. More tells less often."""
+
     tick_s: float = 0.5
     """Seconds between two looks at the clock. Less decides more exactly, more costs less."""
 

@@ -13,7 +13,7 @@ et al. 2018), incarnations and refutation are those of SWIM (Das et al. 2002).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from foundation.core.identity import NodeId
 from foundation.membership.events import (
@@ -53,6 +53,14 @@ class _Record:
     """The member's host answers, and nothing listens at its addresses."""
     agreed_since: float | None = None
     """Since when everybody in reach has called it unreachable."""
+    gave_up: dict[NodeId, int] = field(init=False)
+    """Whom it says it cannot reach or knows to be gone, with the highest incarnation it says so of."""
+
+    def __post_init__(self) -> None:
+        opinions: tuple[Suspicion | Farewell, ...] = (*self.facts.unreachable, *self.facts.gone)
+        self.gave_up = {}
+        for opinion in opinions:
+            self.gave_up[opinion.node] = max(opinion.incarnation, self.gave_up.get(opinion.node, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +77,15 @@ class View:
         self._me = me
         self._options = options
         self._records: dict[NodeId, _Record] = {}
+        self._absent: dict[NodeId, _Record] = {}
+        """Those of the records that are not present: mostly none, so that most looks cost nothing."""
         self._gone: dict[NodeId, _Gone] = {}
         self._observers: set[NodeId] = set()
         self._stuck: set[NodeId] = set()
         self._last_look: float | None = None
+        self._whole: set[NodeId] | None = None
+        """Whom this node reaches in all, once that is known in a round of judging."""
+        self._opinions: tuple[int, tuple[Suspicion, ...], tuple[Farewell, ...]] = (1, (), ())
         self.incarnation = 1
         """This node's own; raised when others have called it down."""
 
@@ -88,7 +101,7 @@ class View:
 
     def out_of_reach(self) -> list[Member]:
         """Return whom to try to reach: the unreachable members, and who is known by another's suspicion alone."""
-        return [record.member for record in self._records.values() if not record.is_present]
+        return [record.member for record in self._absent.values()]
 
     def admits(self, node: NodeId, incarnation: int) -> bool:
         """Tell whether frames of that incarnation of a node are to be taken; who has left does not come back."""
@@ -101,10 +114,16 @@ class View:
 
     def suspicions(self) -> tuple[Suspicion, ...]:
         """Return this node's own opinion of whom it cannot reach."""
-        found = (r.member for r in self._records.values() if not r.is_present and r.tried)
+        found = (record.member for record in self._absent.values() if record.tried)
         return tuple(
             Suspicion(m.node_id, m.incarnation, m.name, m.addresses) for m in sorted(found, key=lambda m: m.node_id)
         )
+
+    def opinions_changed(self) -> bool:
+        """Tell whether what is to be said about others may differ from when this was asked before."""
+        opinions = (self.incarnation, self.suspicions(), self.farewells())
+        has_changed, self._opinions = opinions != self._opinions, opinions
+        return has_changed
 
     def farewells(self) -> tuple[Farewell, ...]:
         """Return who is gone, the latest if there are many: a node that was called down reads it here."""
@@ -136,6 +155,7 @@ class View:
         if record.member.status is MemberStatus.LEAVING:
             return [*self._part(node, MemberStatus.LEFT, now), *self._judge(now)]
         record.is_present = False
+        self._absent[node] = record
         record.refuses = False
         record.member = replace(record.member, status=MemberStatus.UNREACHABLE)
         return [MemberUnreachable(record.member), *self._judge(now)]
@@ -173,7 +193,7 @@ class View:
     def _look_at_clock(self, now: float) -> None:
         """Start the timers again when this node itself stood still; whatever wakes it first, it may not be a tick."""
         if self._last_look is not None and now - self._last_look > self._options.stall_s:
-            for record in self._records.values():
+            for record in self._absent.values():
                 record.agreed_since = None
         self._last_look = now
 
@@ -181,6 +201,7 @@ class View:
         known = self._records.get(node)
         member = Member.from_facts(node, facts, degraded=node in self._stuck)
         self._records[node] = _Record(member, facts, is_present=True)
+        self._absent.pop(node, None)
         entered = _ENTERED[facts.status](member)
         if known is None or not known.is_met or facts.incarnation > known.member.incarnation:
             return [entered]
@@ -208,15 +229,15 @@ class View:
         facts = Facts(suspicion.name, MemberStatus.UP, suspicion.incarnation, suspicion.addresses)
         member = Member.from_facts(node, facts, status=MemberStatus.UNREACHABLE)
         has_been_tried = not suspicion.addresses  # there is nothing to try
-        self._records[node] = _Record(member, facts, is_present=False, is_met=False, tried=has_been_tried)
+        record = _Record(member, facts, is_present=False, is_met=False, tried=has_been_tried)
+        self._records[node] = self._absent[node] = record
 
     def _judge(self, now: float) -> list[MemberEvent]:
         """Call down whom everybody in reach has given up."""
         events: list[MemberEvent] = []
-        for node, record in list(self._records.items()):
-            if record.is_present:
-                record.agreed_since = None
-            elif (farewell := self._adopted(node)) is not None:
+        self._whole = None
+        for node, record in list(self._absent.items()):
+            if (farewell := self._adopted(node)) is not None:
                 record.member = replace(record.member, incarnation=farewell.incarnation)
                 events += self._part(node, farewell.status, now, "everybody who could still be asked gave it up")
             elif not record.tried or not self._all_agree(node):
@@ -247,14 +268,19 @@ class View:
         return max(fitting, key=lambda farewell: farewell.incarnation, default=None)
 
     def _all_agree(self, node: NodeId) -> bool:
-        return all(self._gives_up(voter, node) for voter in self._component(without=node))
+        # First whom this node sees itself: most often one of them has not given it up, and no more need be asked.
+        seen = (other for other, record in self._records.items() if record.is_present)
+        if not all(self._gives_up(voter, node) for voter in seen):
+            return False
+        if self._whole is None:
+            self._whole = self._component(without=None)
+        voters = self._component(without=node) if node in self._whole else self._whole
+        return all(self._gives_up(voter, node) for voter in voters)
 
     def _gives_up(self, voter: NodeId, node: NodeId) -> bool:
-        facts, incarnation = self._records[voter].facts, self._records[node].member.incarnation
-        opinions: tuple[Suspicion | Farewell, ...] = (*facts.unreachable, *facts.gone)
-        return any(opinion.node == node and opinion.incarnation >= incarnation for opinion in opinions)
+        return self._records[voter].gave_up.get(node, 0) >= self._records[node].member.incarnation
 
-    def _component(self, *, without: NodeId) -> set[NodeId]:
+    def _component(self, *, without: NodeId | None) -> set[NodeId]:
         """Return whom this node reaches, directly or through others, this node and ``without`` left out."""
         others = {node for node in self._records if node != without}
         reached: set[NodeId] = set()
@@ -266,8 +292,10 @@ class View:
 
     def _part(self, node: NodeId, status: MemberStatus, now: float, reason: str = "") -> list[MemberEvent]:
         record = self._records.pop(node)
+        self._absent.pop(node, None)
         member = replace(record.member, status=status)
         self._gone[node] = _Gone(member.incarnation, status, now)
+        self._whole = None
         if not record.is_met:
             return []
         return [MemberLeft(member) if status is MemberStatus.LEFT else MemberDown(member, reason)]
