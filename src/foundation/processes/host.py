@@ -46,7 +46,7 @@ from foundation.processes.resolving import OnlyHere
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Requests
 from foundation.processes.serving.running import ProcessInfo, Running
-from foundation.processes.serving.watchdog import Watchdog
+from foundation.processes.serving.watchdog import Watchdog, watch, watch_no_longer
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Host:
             raise AlreadyRunningError(message)
         self._open = True
         if self.options.slow_handler_s is not None:
-            self._watchdog = Watchdog(self.options, self.stuck)
+            self._watchdog = watch(self.options, self.stuck)
         agent_id = agent_of(self.node_id)
         agent = Agent(self)
         take_seat(agent, _Seat(self, agent_id, Agent))
@@ -126,7 +126,7 @@ class Host:
             self.calls.close()
             self._reception.close()
             if self._watchdog is not None:
-                self._watchdog.stop()
+                watch_no_longer(self._watchdog, self.stuck)
             await self._workers.close()
 
     @property

@@ -1,10 +1,11 @@
 """Notices who holds the event loop, so that everybody else on the node waits, and says who it is.
 
-A thread of its own looks at short intervals whether the loop is at work, and then asks it for a sign of life. If none
-comes it takes the stack of the loop's thread while that is still blocked, so that a handler that never returns is found
-as well. No call pays anything for this, and a loop at rest is not woken.
+A thread of its own looks at short intervals whether the loop runs a task, and then asks it for a sign of life; once in a
+while it asks in any case, for a mere callback can hold the loop too. If no sign comes it takes the stack of the loop's
+thread while that is still blocked, so that a handler that never returns is found as well. No call pays anything for this,
+and a loop at rest is hardly ever woken.
 
-Consistency: what holds the loop for one and a half times ``slow_handler_s`` is surely noticed, what holds it for less
+Consistency: a task that holds the loop for one and a half times ``slow_handler_s`` is surely noticed, what holds it for less
 than that time never is. The given duration may be half of that time too short. What is measured is one turn of the
 loop: where many share it one of them is named, and it is said that there were others.
 """
@@ -17,6 +18,7 @@ import logging
 from collections.abc import Callable
 from threading import Event, Thread, get_ident
 from types import CodeType, FrameType
+from weakref import WeakKeyDictionary
 
 from foundation.core.clock import SystemClock
 from foundation.processes.options import ProcessOptions
@@ -29,23 +31,47 @@ _STILL = 10
 
 _MOST_REMEMBERED = 1_000
 _LOOP_FRAMES = 3
+_LOOKS_WITHOUT_QUESTION = 20
 _END_S = 1.0
 
 _now = SystemClock().now
 
 
+Stuck = Callable[[bool], None]
+"""Told, in the thread of the watchdog, when the loop stands still and when it goes on."""
+
+_watchdogs: WeakKeyDictionary[asyncio.AbstractEventLoop, Watchdog] = WeakKeyDictionary()
+
+
+def watch(options: ProcessOptions, stuck: Stuck) -> Watchdog:
+    """Have the running loop watched; one watchdog serves all nodes on a loop, with the options of the first."""
+    loop = asyncio.get_running_loop()
+    watchdog = _watchdogs.get(loop)
+    if watchdog is None:
+        watchdog = _watchdogs[loop] = Watchdog(options)
+    watchdog.told.append(stuck)
+    return watchdog
+
+
+def watch_no_longer(watchdog: Watchdog, stuck: Stuck) -> None:
+    """Take back :func:`watch`; the last one stops the watchdog."""
+    watchdog.told.remove(stuck)
+    if not watchdog.told:
+        _watchdogs.pop(asyncio.get_running_loop(), None)
+        watchdog.stop()
+
+
 class Watchdog:
     """Watch the event loop on which it is made."""
 
-    def __init__(self, options: ProcessOptions, stuck: Callable[[bool], None] = lambda _is_stuck: None) -> None:
-        """``stuck`` is called in the thread of the watchdog."""
+    def __init__(self, options: ProcessOptions) -> None:
         assert options.slow_handler_s is not None  # noqa: S101 - else nobody makes one
         self.stalls = 0
         self._slow_s = options.slow_handler_s
         self._interval_s = self._slow_s / 2
         self._log_interval_s = options.slow_log_interval_s
         self._stuck_after_s = options.stuck_after_s
-        self._tell_stuck = stuck
+        self.told: list[Stuck] = []
         self._is_stuck = False
         self._warned: dict[str, tuple[float | None, int]] = {}
         self._loop = asyncio.get_running_loop()
@@ -69,9 +95,10 @@ class Watchdog:
         return find_culprit(self._loop, self._loop_thread, self._resting)
 
     def _watch(self) -> None:
+        looks = 0
         while not self._over.wait(self._interval_s):
-            work = at_work(self._loop, self._loop_thread, self._resting)
-            if work is None:
+            work, looks = at_work(self._loop), looks + 1
+            if work is None and looks % _LOOKS_WITHOUT_QUESTION:
                 continue
             self._answered.clear()
             if self._over.is_set():  # looked at last: `stop` may have answered just before
@@ -118,7 +145,8 @@ class Watchdog:
     def _mind(self, is_stuck: bool) -> None:
         if is_stuck is not self._is_stuck:
             self._is_stuck = is_stuck
-            self._tell_stuck(is_stuck)
+            for tell in list(self.told):
+                tell(is_stuck)
 
     def _report(self, culprit: Culprit, what: str, held_s: float) -> None:
         now = _now()
