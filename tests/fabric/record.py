@@ -52,6 +52,8 @@ def meaning_of(kind: str, data: bytes) -> dict[str, Any]:
         (whole,) = packet.Splitter().feed(data)
         read = packet.unpack(whole)
     fields = msgspec.structs.asdict(read) if isinstance(read, msgspec.Struct) else read._asdict()
+    if isinstance(read, handshake.Welcome):
+        fields["identity"] = msgspec.msgpack.decode(read.identity, type=Identity)
     meaning = {"type": type(read).__name__} | {name: _plain(value) for name, value in fields.items()}
     as_json: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(meaning))
     return as_json
@@ -63,14 +65,19 @@ def recorded(path: Path) -> list[Recorded]:
     return [Recorded(kind, name, bytes.fromhex(data), msgspec.json.decode(text)) for kind, name, data, text in lines]
 
 
+def body_of(message: handshake.Message) -> bytes:
+    """Write a message as the other side takes it: without its length."""
+    return handshake.encode(message)[2:]
+
+
 def said_today() -> Iterator[tuple[str, str, bytes]]:
     """Say everything that today's code can say."""
     dialer = DialerHandshake(ANNE, COOKIE, bytes(range(16)), wants_link=True)
     door = DoorHandshake(BOB, COOKIE, bytes(range(16, 32)))
-    challenge = door.receive(dialer.hello())
-    proof = dialer.receive(challenge)
+    challenge = door.receive(body_of(dialer.hello()))
+    proof = dialer.receive(body_of(challenge))
     assert isinstance(proof, Proof)
-    conversation = (dialer.hello(), challenge, proof, door.receive(proof), handshake.Refused("COOKIE"))
+    conversation = (dialer.hello(), challenge, proof, door.receive(body_of(proof)), handshake.Refused("COOKIE"))
     for message in conversation:
         yield "handshake", type(message).__name__, handshake.encode(message)
     encoded = {type(frame).__name__: msgspec.msgpack.encode(frame) for frame in _frames()}

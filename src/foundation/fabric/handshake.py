@@ -9,14 +9,19 @@
       ◀── Welcome(mac, who I am, endpoints) ──        the dialer checks that mac in turn
 
 The dialer proves first, so a stranger who merely knocks learns nothing that is made with the cookie. Both proofs cover
-both nonces and both identities, so neither can be replayed nor reflected; the door's covers its endpoints too. Pure:
-bytes in, bytes out.
+both nonces and both identities, so neither can be replayed nor reflected; the door's covers its endpoints too.
+
+Signed are the bytes as they were sent, never what this node understood of them: a newer node may say more at the end of
+every message. Only what stands in Hello, Challenge and Identity is signed, so that is where it has to say what is to be
+believed. Pure: bytes in, messages out.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 import msgspec
 
@@ -30,6 +35,7 @@ MOST_BYTES = 16 << 10
 """A longer handshake message is refused unread."""
 
 _MOST_SHOWN = 40
+_T = TypeVar("_T")
 
 
 class Refusal(StrEnum):
@@ -94,7 +100,8 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """The door's signature, and how to go on."""
 
     mac: bytes
-    identity: Identity
+    identity: msgspec.Raw
+    """An :class:`Identity`, not to be read before ``mac`` has been checked."""
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -109,6 +116,7 @@ Message = Hello | Challenge | Proof | Welcome | Refused
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_identity_decoder: msgspec.msgpack.Decoder[Identity] = msgspec.msgpack.Decoder(Identity)
 
 
 def encode(message: Message) -> bytes:
@@ -119,8 +127,12 @@ def encode(message: Message) -> bytes:
 
 def decode(body: bytes) -> Message:
     """Read a message without its length; anything else is a :class:`CodecError`."""
+    return _read(_decoder, body)
+
+
+def _read(decoder: msgspec.msgpack.Decoder[_T], body: bytes | msgspec.Raw) -> _T:
     try:
-        return _decoder.decode(body)
+        return decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         message = f"not a handshake message: {error}"
         raise CodecError(message) from error
@@ -133,35 +145,40 @@ class DialerHandshake:
         self._me = me
         self._cookie = cookie
         self._hello = Hello(PROTOCOL, me.cluster, me.node, nonce, bool(cookie), me.name, wants_link)
+        self._said = [_encode(self._hello)]
         self._challenge: Challenge | None = None
 
     def hello(self) -> Hello:
         """Return what to say first."""
         return self._hello
 
-    def receive(self, message: Message) -> Proof | Identity:
-        """Take the door's answer: return the next message, or at the end who it is.
+    def receive(self, body: bytes) -> Proof | Identity:
+        """Take the door's answer, without its length: return the next message, or at the end who it is.
 
         Raises :class:`RefusedError` with the door's reason, :class:`HandshakeError` when the door cannot prove that it
-        has the cookie.
+        has the cookie, :class:`CodecError` when it said something else.
         """
-        match message:
+        match decode(body):
             case Refused(reason, protocol):
                 known = Refusal.__members__.get(reason)
                 text = f"refused by the node there: {_seen_by_dialer(known, protocol) if known else repr(reason[:80])}"
                 raise RefusedError(text, reason)
-            case Challenge() if self._challenge is None:
-                self._challenge = message
-                return Proof(_sign(self._cookie, b"dialer", self._hello, message))
+            case Challenge() as challenge if self._challenge is None:
+                self._challenge = challenge
+                self._said.append(body)
+                return Proof(_sign(self._cookie, b"dialer", self._said))
             case Welcome(mac, identity) if self._challenge is not None:
-                expected = _sign(self._cookie, b"door", self._hello, self._challenge, identity)
-                if not hmac.compare_digest(mac, expected) or identity.node != self._challenge.node:
-                    text = "the node there does not have the cookie of this cluster"
-                    raise HandshakeError(text)
-                return identity
-            case _:
+                return self._verified(mac, identity, self._challenge.node)
+            case message:
                 text = f"the node there answered with {type(message).__name__} out of turn"
                 raise HandshakeError(text)
+
+    def _verified(self, mac: bytes, identity: msgspec.Raw, challenger: NodeId) -> Identity:
+        is_proved = hmac.compare_digest(mac, _sign(self._cookie, b"door", [*self._said, bytes(identity)]))
+        if not is_proved or (who := _read(_identity_decoder, identity)).node != challenger:
+            text = "the node there does not have the cookie of this cluster"
+            raise HandshakeError(text)
+        return who
 
 
 class DoorHandshake:
@@ -170,8 +187,9 @@ class DoorHandshake:
     def __init__(self, me: Identity, cookie: Secret, nonce: bytes) -> None:
         self._me = me
         self._cookie = cookie
-        self._challenge = Challenge(nonce, me.node)
+        self._nonce = nonce
         self._hello: Hello | None = None
+        self._said: list[bytes] = []
         self._is_over = False
         self.accepted = False
 
@@ -194,27 +212,41 @@ class DoorHandshake:
             return f"{refusal}: {self._hello.protocol}, and this node speaks {PROTOCOL}"
         return refusal
 
-    def receive(self, message: Message) -> Challenge | Welcome | Refused:
-        """Take the dialer's message and return the answer; a :class:`Refused` ends the handshake."""
-        answer = Refused(Refusal.MALFORMED.name) if self._is_over else self._answer(message)
+    def receive(self, body: bytes) -> Challenge | Welcome | Refused:
+        """Take the dialer's message, without its length, and answer; a :class:`Refused` ends the handshake."""
+        answer = Refused(Refusal.MALFORMED.name) if self._is_over else self._answer(body)
         self._is_over = isinstance(answer, Refused | Welcome)
         return answer
 
-    def _answer(self, message: Message) -> Challenge | Welcome | Refused:
+    def _answer(self, body: bytes) -> Challenge | Welcome | Refused:
+        try:
+            message = decode(body)
+        except CodecError:
+            return Refused(Refusal.MALFORMED.name)
         match message:
             case Hello() if self._hello is None:
                 self._hello = message
                 refusal = self._objection(message)
-                if refusal is None:
-                    return self._challenge
-                return Refused(refusal.name, PROTOCOL if refusal is Refusal.PROTOCOL else 0)
+                return self._challenge(body) if refusal is None else self._refused(refusal)
             case Proof(mac) if self._hello is not None:
-                if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._hello, self._challenge)):
-                    return Refused(Refusal.COOKIE.name)
-                self.accepted = True
-                return Welcome(_sign(self._cookie, b"door", self._hello, self._challenge, self._me), self._me)
+                return self._welcome(mac)
             case _:
                 return Refused(Refusal.MALFORMED.name)
+
+    def _challenge(self, hello: bytes) -> Challenge:
+        challenge = Challenge(self._nonce, self._me.node)
+        self._said = [hello, _encode(challenge)]
+        return challenge
+
+    def _welcome(self, mac: bytes) -> Welcome | Refused:
+        if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._said)):
+            return Refused(Refusal.COOKIE.name)
+        self.accepted = True
+        identity = _encode(self._me)
+        return Welcome(_sign(self._cookie, b"door", [*self._said, identity]), msgspec.Raw(identity))
+
+    def _refused(self, refusal: Refusal) -> Refused:
+        return Refused(refusal.name, PROTOCOL if refusal is Refusal.PROTOCOL else 0)
 
     def _objection(self, hello: Hello) -> Refusal | None:
         checks = (
@@ -228,8 +260,8 @@ class DoorHandshake:
         return next((refusal for objection, refusal in checks if objection), None)
 
 
-def _sign(cookie: Secret, role: bytes, *said: Hello | Challenge | Identity) -> bytes:
-    return cookie.prove(b"foundation handshake", role, *map(_encode, said))
+def _sign(cookie: Secret, role: bytes, said: Sequence[bytes]) -> bytes:
+    return cookie.prove(b"foundation handshake", role, *said)
 
 
 def _seen_by_dialer(refusal: Refusal, protocol: int) -> str:

@@ -29,7 +29,6 @@ from foundation.fabric.handshake import (
     Refusal,
     Refused,
     Welcome,
-    decode,
     encode,
 )
 from foundation.fabric.packet import Splitter
@@ -188,8 +187,8 @@ class Link(asyncio.Protocol):
         """Begin the handshake: from now on something can be said."""
 
     @abstractmethod
-    def take(self, message: Message | CodecError) -> None:
-        """Go on with the handshake."""
+    def take(self, body: bytes | CodecError) -> None:
+        """Go on with the handshake: a message without its length, or one that is too long to be read."""
 
     @abstractmethod
     def mistrust(self, why: Refusal | str) -> None:
@@ -222,7 +221,7 @@ class Link(asyncio.Protocol):
         except CodecError:
             self.abort()  # a stream that lost its beat cannot be read on; the session resumes on another path
 
-    def _next_message(self) -> Message | CodecError | None:
+    def _next_message(self) -> bytes | CodecError | None:
         if self._transport is None or len(self._handshake_bytes) < _LENGTH_BYTES:
             return None
         size = int.from_bytes(self._handshake_bytes[:_LENGTH_BYTES], "big")
@@ -233,10 +232,7 @@ class Link(asyncio.Protocol):
             return None
         body = bytes(self._handshake_bytes[_LENGTH_BYTES : _LENGTH_BYTES + size])
         del self._handshake_bytes[: _LENGTH_BYTES + size]
-        try:
-            return decode(body)
-        except CodecError as error:
-            return error
+        return body
 
 
 class AcceptedLink(Link):
@@ -262,12 +258,12 @@ class AcceptedLink(Link):
         super().connection_lost(exc)
         self._ended(self)
 
-    def take(self, message: Message | CodecError) -> None:
+    def take(self, body: bytes | CodecError) -> None:
         """Answer the stranger."""
-        if isinstance(message, CodecError):
+        if isinstance(body, CodecError):
             answer: Message = Refused(Refusal.MALFORMED.name)
         else:
-            answer = self._handshake.receive(message)
+            answer = self._handshake.receive(body)
         self.say(answer)
         if isinstance(answer, Refused):
             self._refused(self, self._handshake.claimed_name, self._handshake.explain(Refusal[answer.reason]))
@@ -307,17 +303,17 @@ class DialedLink(Link):
         if not self.welcome.done():
             self.welcome.set_exception(UnreachableError("hung up in the middle of the handshake"))
 
-    def take(self, message: Message | CodecError) -> None:
+    def take(self, body: bytes | CodecError) -> None:
         """Prove this node, and check the other one."""
         try:
-            if isinstance(message, CodecError):
-                text = f"what answers is not a node: {message}"
-                raise HandshakeError(text)
-            answer = self._handshake.receive(message)
+            if isinstance(body, CodecError):
+                raise body
+            answer = self._handshake.receive(body)
+        except CodecError as error:
+            self._give_up(HandshakeError(f"what answers is not a node: {error}"))
+            return
         except FabricError as error:
-            if not self.welcome.done():
-                self.welcome.set_exception(error)
-            self.abort()
+            self._give_up(error)
             return
         if not isinstance(answer, Identity):
             self.say(answer)
@@ -325,6 +321,11 @@ class DialedLink(Link):
             if self._wants_link:
                 self.become_link()
             self.welcome.set_result(answer)
+
+    def _give_up(self, error: FabricError) -> None:
+        if not self.welcome.done():
+            self.welcome.set_exception(error)
+        self.abort()
 
     def mistrust(self, why: Refusal | str) -> None:
         """Tell whoever waits for the welcome."""
