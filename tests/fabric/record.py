@@ -1,6 +1,6 @@
-"""What goes over the wire in today's versions, with fixed secrets: ``python -m tests.fabric.record`` writes it down.
+"""What goes over the wire in today's version, with fixed secrets: ``python -m tests.fabric.record`` writes it down.
 
-Run it when a version is raised, and keep the recordings of the versions that are still to be understood. A line is
+Run it when the version is raised, and keep the recordings of the versions that are still spoken. A line is
 ``kind name hex meaning``; the meaning is JSON: the fields that today's code reads from those bytes.
 """
 
@@ -17,11 +17,12 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.secret import Secret
 from foundation.fabric import handshake, packet
 from foundation.fabric.handshake import Acquaintance, DialerHandshake, DoorHandshake, Identity, Proof
+from foundation.fabric.versions import SPOKEN
 from foundation.processes import messages
 from foundation.processes.messages import Frame, Hop
 
 FOLDER = Path(__file__).parent / "recorded"
-TODAY = FOLDER / f"handshake-{handshake.PROTOCOL}-packets-{packet.VERSION}.txt"
+TODAY = FOLDER / f"version-{SPOKEN.newest}.txt"
 
 COOKIE = Secret("a cookie for recordings")
 ANNE = Identity("shop", NodeId("a" * 32), "anne", "1.0", ("tcp/127.0.0.1:1",))

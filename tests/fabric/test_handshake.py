@@ -17,7 +17,6 @@ from foundation.errors import CodecError, HandshakeError, RefusedError
 from foundation.fabric import handshake
 from foundation.fabric.handshake import (
     NONCE_BYTES,
-    PROTOCOL,
     Challenge,
     DialerHandshake,
     DoorHandshake,
@@ -31,6 +30,7 @@ from foundation.fabric.handshake import (
     decode,
     encode,
 )
+from foundation.fabric.versions import SPOKEN, Versions
 
 COOKIE = Secret("the cookie of the cluster")
 NO_COOKIE = Secret("")
@@ -46,12 +46,16 @@ class Meeting(NamedTuple):
     said: list[Message]
 
 
-def dialer(me: Identity = ANNE, cookie: Secret = COOKIE, nonce: bytes | None = None) -> DialerHandshake:
-    return DialerHandshake(me, cookie, nonce or secrets.token_bytes(NONCE_BYTES))
+def dialer(
+    me: Identity = ANNE, cookie: Secret = COOKIE, nonce: bytes | None = None, speaks: Versions = SPOKEN
+) -> DialerHandshake:
+    return DialerHandshake(me, cookie, nonce or secrets.token_bytes(NONCE_BYTES), speaks=speaks)
 
 
-def door(me: Identity = BOB, cookie: Secret = COOKIE, nonce: bytes | None = None) -> DoorHandshake:
-    return DoorHandshake(me, cookie, nonce or secrets.token_bytes(NONCE_BYTES))
+def door(
+    me: Identity = BOB, cookie: Secret = COOKIE, nonce: bytes | None = None, speaks: Versions = SPOKEN
+) -> DoorHandshake:
+    return DoorHandshake(me, cookie, nonce or secrets.token_bytes(NONCE_BYTES), speaks=speaks)
 
 
 def over_the_wire(message: Message) -> bytes:
@@ -107,12 +111,6 @@ def test_a_door_refuses_with_the_reason(one: DialerHandshake, other: DoorHandsha
     assert str(caught.value).startswith("refused by the node there: ")
 
 
-def test_another_version_of_the_protocol_is_refused() -> None:
-    """A node that speaks another version is told so, whatever else is wrong with it."""
-    hello = Hello(PROTOCOL + 1, "another cluster", NodeId("a"), b"", has_cookie=False)
-    assert door().receive(over_the_wire(hello)) == Refused(Refusal.PROTOCOL.name, PROTOCOL)
-
-
 def test_each_refusal_has_words_for_both_sides() -> None:
     """The dialer has a sentence of its own for each reason that a door may give."""
     texts: set[str] = set()
@@ -135,7 +133,7 @@ def test_the_name_of_a_stranger_is_shown_short_and_printable() -> None:
     """What an unproven dialer calls itself cannot forge lines in the log of the door."""
     there = door()
     name = "x\nroot logged in\x1b" * 500
-    there.receive(over_the_wire(Hello(PROTOCOL, "shop", NodeId("\n" * 5000), b"", has_cookie=True, name=name)))
+    there.receive(over_the_wire(Hello(SPOKEN.newest, "shop", NodeId("\n" * 5000), b"", has_cookie=True, name=name)))
     assert there.claimed_name.isprintable()
     assert len(there.claimed_name) < 100
 
@@ -143,7 +141,7 @@ def test_the_name_of_a_stranger_is_shown_short_and_printable() -> None:
 def test_a_dialer_does_not_believe_a_door_without_the_cookie() -> None:
     """A door that welcomes everybody is found out by its signature."""
     here = dialer()
-    here.receive(over_the_wire(Challenge(secrets.token_bytes(NONCE_BYTES), BOB.node)))
+    here.receive(over_the_wire(Challenge(secrets.token_bytes(NONCE_BYTES), BOB.node, SPOKEN.newest)))
     with pytest.raises(HandshakeError, match="does not have the cookie"):
         here.receive(over_the_wire(Welcome(secrets.token_bytes(32), raw(BOB))))
 
@@ -172,8 +170,8 @@ def test_a_refused_dialer_stays_refused() -> None:
     """After a refusal not even the right proof opens the door."""
     nonce = bytes(NONCE_BYTES)
     there = door(nonce=nonce)
-    hello = Hello(PROTOCOL, "bank", ANNE.node, nonce, has_cookie=True)
-    said = [over_the_wire(message) for message in (hello, Challenge(nonce, BOB.node))]
+    hello = Hello(SPOKEN.newest, "bank", ANNE.node, nonce, has_cookie=True)
+    said = [over_the_wire(message) for message in (hello, Challenge(nonce, BOB.node, SPOKEN.newest))]
     assert there.receive(said[0]) == Refused(Refusal.CLUSTER.name)
     proof = Proof(handshake._sign(COOKIE, b"dialer", said))
     assert isinstance(there.receive(over_the_wire(proof)), Refused)
@@ -206,14 +204,14 @@ MACS = st.binary(min_size=32, max_size=32) | st.binary(max_size=40)
 FORGED = st.one_of(
     st.builds(
         Hello,
-        st.sampled_from([PROTOCOL, 0, 2**63]),
+        st.sampled_from([SPOKEN.newest, 0, 2**63]),
         st.sampled_from(["shop", "bank"]),
         NODES,
         st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES) | st.binary(max_size=3),
         has_cookie=st.booleans(),
         name=TEXTS,
     ),
-    st.builds(Challenge, st.binary(max_size=20), NODES),
+    st.builds(Challenge, st.binary(max_size=20), NODES, st.sampled_from([SPOKEN.newest, 0, 2**63])),
     st.builds(Proof, MACS),
     st.builds(Welcome, MACS, st.sampled_from([raw(ANNE), raw(BOB), msgspec.Raw(b"\xc0")])),
     st.builds(Refused, st.sampled_from([*Refusal.__members__, "", "no"])),
@@ -293,6 +291,109 @@ def _meaning(body: bytearray) -> Message | None:
         return decode(bytes(body))
     except CodecError:
         return None
+
+
+# --- versions ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agreed"),
+    [
+        (SPOKEN, SPOKEN, SPOKEN.newest),
+        (Versions(3, 2), Versions(3, 2), 3),
+        (Versions(3, 2), Versions(2, 1), 2),
+        (Versions(2, 1), Versions(3, 2), 2),
+        (Versions(9, 1), Versions(5, 4), 5),
+        (Versions(2, 2), Versions(3, 2), 2),
+    ],
+)
+def test_the_highest_version_that_both_speak_is_taken(one: Versions, other: Versions, agreed: int) -> None:
+    """A node and one of the version before meet, whichever of them dials, and both know what to speak."""
+    here, there = dialer(speaks=one), door(speaks=other)
+    assert (here.version, there.version) == (0, 0)
+    assert meet(here, there)[0] == BOB
+    assert (here.version, there.version) == (agreed, agreed)
+    assert there.accepted
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(Versions(3, 2), Versions(1, 1)), (Versions(1, 1), Versions(3, 2)), (Versions(2, 1), Versions(4, 3))],
+)
+def test_versions_that_do_not_meet_are_named_on_both_sides(one: Versions, other: Versions) -> None:
+    """Who has no version in common is refused, and the logs of both sides say what each of them speaks."""
+    here, there = dialer(speaks=one), door(speaks=other)
+    refused = there.receive(over_the_wire(here.hello()))
+    assert refused == Refused(Refusal.PROTOCOL.name, *other)
+    assert there.explain(Refusal.PROTOCOL).endswith(f": it speaks {one}, and this node {other}")
+    with pytest.raises(RefusedError, match=f"speaks {other} of the protocol, and this node {one}$"):
+        here.receive(over_the_wire(refused))
+
+
+def test_the_version_is_looked_at_before_anything_else() -> None:
+    """A node that speaks another version is told so, whatever else is wrong with it."""
+    hello = Hello(SPOKEN.newest + 1, "another cluster", NodeId("a"), b"", has_cookie=False)
+    assert door().receive(over_the_wire(hello)) == Refused(Refusal.PROTOCOL.name, *SPOKEN)
+
+
+def test_who_does_not_tell_its_oldest_version_speaks_one() -> None:
+    """Where the range is missing, the newest version is the only one, in a greeting as in a refusal."""
+    nonce = bytes(NONCE_BYTES)
+    for newest, answer in ((2, Challenge(nonce, BOB.node, 2)), (3, Refused(Refusal.PROTOCOL.name, 2, 1))):
+        hello = Hello(newest, "shop", ANNE.node, nonce, has_cookie=True)
+        assert door(nonce=nonce, speaks=Versions(2, 1)).receive(over_the_wire(hello)) == answer
+    for refused, text in ((Refused("PROTOCOL", 7), "version 7"), (Refused("PROTOCOL"), "another version")):
+        with pytest.raises(RefusedError, match=f"that node speaks {text} of the protocol"):
+            dialer().receive(over_the_wire(refused))
+
+
+@pytest.mark.parametrize("field", ["newest", "oldest"])
+def test_nobody_on_the_way_talks_two_nodes_down(field: str) -> None:
+    """Who changes the range in the greeting has the door choose another version, and is found out by the proof."""
+    speaks = Versions(3, 1)
+    here, there = dialer(speaks=speaks), door(speaks=speaks)
+    lowered = msgspec.structs.replace(here.hello(), **{field: 2})
+    challenge = there.receive(over_the_wire(lowered))
+    assert isinstance(challenge, Challenge)
+    assert challenge.version == (2 if field == "newest" else 3)
+    proof = here.receive(over_the_wire(challenge))
+    assert isinstance(proof, Proof)
+    assert there.receive(over_the_wire(proof)) == Refused(Refusal.COOKIE.name)
+
+
+def test_nobody_on_the_way_changes_the_choice_of_the_door() -> None:
+    """A lower version in the challenge, or both messages changed so that they fit, is found out by both sides."""
+    speaks = Versions(3, 1)
+    here, there = dialer(speaks=speaks), door(speaks=speaks)
+    lowered = msgspec.structs.replace(here.hello(), newest=2)
+    for hello in (here.hello(), lowered):
+        here, there = dialer(speaks=speaks, nonce=hello.nonce), door(speaks=speaks)
+        challenge = there.receive(over_the_wire(hello))
+        assert isinstance(challenge, Challenge)
+        proof = here.receive(over_the_wire(msgspec.structs.replace(challenge, version=5 - challenge.version)))
+        assert isinstance(proof, Proof)
+        assert there.receive(over_the_wire(proof)) == Refused(Refusal.COOKIE.name)
+        forged = handshake._sign(Secret("a guess"), b"door", [*here._said, bytes(raw(BOB))])
+        with pytest.raises(HandshakeError, match="does not have the cookie"):
+            here.receive(over_the_wire(Welcome(forged, raw(BOB))))
+
+
+@pytest.mark.parametrize("version", [0, 1, 4, 2**63])
+def test_a_dialer_speaks_no_version_that_it_did_not_offer(version: int) -> None:
+    """Before it proves anything, it says what was chosen and what it speaks."""
+    challenge = Challenge(bytes(NONCE_BYTES), BOB.node, version)
+    with pytest.raises(HandshakeError, match=f"chose version {version}, and this node speaks versions 2 to 3"):
+        dialer(speaks=Versions(3, 2)).receive(over_the_wire(challenge))
+
+
+versions = st.builds(Versions, st.integers(-2, 9), st.integers(-2, 9))
+
+
+@given(versions, versions)
+def test_what_is_common_is_spoken_by_both_and_nothing_higher_is(one: Versions, other: Versions) -> None:
+    """The choice does not depend on who of the two makes it."""
+    spoken = [version for version in range(-3, 11) if version in one and version in other]
+    assert one.common(other) == other.common(one) == max(spoken, default=None)
 
 
 # --- with a newer node -------------------------------------------------------------------------------------

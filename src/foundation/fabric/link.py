@@ -58,6 +58,8 @@ class Link(asyncio.Protocol):
         self._handshake_bytes = bytearray()
         self._splitter = Splitter()
         self._is_linked = False
+        self.version = 0
+        """The version of packets that both agreed on; 0 before the end of the handshake."""
 
     @property
     def host(self) -> str:
@@ -166,9 +168,10 @@ class Link(asyncio.Protocol):
         """Send a message of the handshake."""
         self._send(encode(message))
 
-    def become_link(self) -> None:
-        """End the handshake; from now on the bytes are packets."""
+    def become_link(self, version: int) -> None:
+        """End the handshake; from now on the bytes are packets, of that version."""
         self._is_linked = True
+        self.version = version
 
     def close(self) -> None:
         """Close once what was written is sent."""
@@ -273,7 +276,7 @@ class AcceptedLink(Link):
             if node is None:
                 self.close()
             else:
-                self.become_link()
+                self.become_link(self._handshake.version)
                 self._linked(self, node)
 
     def mistrust(self, why: Refusal | str) -> None:
@@ -309,23 +312,17 @@ class DialedLink(Link):
             if isinstance(body, CodecError):
                 raise body
             answer = self._handshake.receive(body)
-        except CodecError as error:
-            self._give_up(HandshakeError(f"what answers is not a node: {error}"))
-            return
         except FabricError as error:
-            self._give_up(error)
+            if not self.welcome.done():
+                self.welcome.set_exception(error)
+            self.abort()
             return
         if not isinstance(answer, Identity):
             self.say(answer)
         elif not self.welcome.done():
             if self._wants_link:
-                self.become_link()
+                self.become_link(self._handshake.version)
             self.welcome.set_result(answer)
-
-    def _give_up(self, error: FabricError) -> None:
-        if not self.welcome.done():
-            self.welcome.set_exception(error)
-        self.abort()
 
     def mistrust(self, why: Refusal | str) -> None:
         """Tell whoever waits for the welcome."""
@@ -372,6 +369,8 @@ def _explained(error: BaseException, host: str, port: int, timeout_s: float) -> 
         return UnreachableError(f"cannot reach {host}:{port}: {cause}", connection_refused=refused)
     if isinstance(error, UnreachableError):
         return UnreachableError(f"{host}:{port} {error}")
+    if isinstance(error, CodecError):
+        return HandshakeError(f"{host}:{port}: what answers is not a node: {error}")
     if type(error) is HandshakeError:
         return HandshakeError(f"{host}:{port}: {error}")
     return error
