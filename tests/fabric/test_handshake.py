@@ -173,7 +173,7 @@ def test_a_refused_dialer_stays_refused() -> None:
     hello = Hello(SPOKEN.newest, "bank", ANNE.node, nonce, has_cookie=True)
     said = [over_the_wire(message) for message in (hello, Challenge(nonce, BOB.node, SPOKEN.newest))]
     assert there.receive(said[0]) == Refused(Refusal.CLUSTER.name)
-    proof = Proof(handshake._sign(COOKIE, b"dialer", said))
+    proof = Proof(handshake._sign(COOKIE, b"", b"dialer", said))
     assert isinstance(there.receive(over_the_wire(proof)), Refused)
     assert not there.accepted
 
@@ -373,7 +373,7 @@ def test_nobody_on_the_way_changes_the_choice_of_the_door() -> None:
         proof = here.receive(over_the_wire(msgspec.structs.replace(challenge, version=5 - challenge.version)))
         assert isinstance(proof, Proof)
         assert there.receive(over_the_wire(proof)) == Refused(Refusal.COOKIE.name)
-        forged = handshake._sign(Secret("a guess"), b"door", [*here._said, bytes(raw(BOB))])
+        forged = handshake._sign(Secret("a guess"), b"", b"door", [*here._said, bytes(raw(BOB))])
         with pytest.raises(HandshakeError, match="does not have the cookie"):
             here.receive(over_the_wire(Welcome(forged, raw(BOB))))
 
@@ -394,6 +394,39 @@ def test_what_is_common_is_spoken_by_both_and_nothing_higher_is(one: Versions, o
     """The choice does not depend on who of the two makes it."""
     spoken = [version for version in range(-3, 11) if version in one and version in other]
     assert one.common(other) == other.common(one) == max(spoken, default=None)
+
+
+# --- inside TLS ------------------------------------------------------------------------------------------
+
+
+def on(channel: bytes) -> tuple[DialerHandshake, DoorHandshake]:
+    """Return a dialer and a door that see the same channel."""
+    nonce = bytes(NONCE_BYTES)
+    return DialerHandshake(ANNE, COOKIE, nonce, channel=channel), DoorHandshake(BOB, COOKIE, nonce, channel=channel)
+
+
+def test_nodes_meet_on_one_channel() -> None:
+    """Where both see the same certificate at the door, all is as ever."""
+    here, there = on(b"the certificate of bob")
+    assert meet(here, there)[0] == BOB
+    assert there.accepted
+
+
+@pytest.mark.parametrize(("one", "other"), [(b"mallory", b"bob"), (b"mallory", b""), (b"", b"bob")])
+def test_what_is_proved_on_one_channel_is_not_proved_on_another(one: bytes, other: bytes) -> None:
+    """A relay opens no door, and what a door has said on its own channel convinces no dialer on another."""
+    (here, _), (witness, there) = on(one), on(other)
+    with pytest.raises(RefusedError) as caught:
+        meet(here, there)
+    assert caught.value.reason == Refusal.COOKIE.name
+    assert ("somebody stands between" in str(caught.value)) == bool(one)
+    assert ("somebody stands between" in there.explain(Refusal.COOKIE)) == bool(other)
+    assert not there.accepted
+    _, said = meet(witness, on(other)[1])
+    here = on(one)[0]
+    here.receive(over_the_wire(said[1]))
+    with pytest.raises(HandshakeError, match="does not have the cookie"):
+        here.receive(over_the_wire(said[3]))
 
 
 # --- with a newer node -------------------------------------------------------------------------------------

@@ -80,8 +80,8 @@ def test_recorded_proofs_fit_what_was_recorded(path: Path) -> None:
     assert isinstance(proof, Proof)
     assert isinstance(welcome, Welcome)
     both = [said["Hello"], said["Challenge"]]
-    assert proof.mac == handshake._sign(COOKIE, b"dialer", both)
-    assert welcome.mac == handshake._sign(COOKIE, b"door", [*both, bytes(welcome.identity)])
+    assert proof.mac == handshake._sign(COOKIE, b"", b"dialer", both)
+    assert welcome.mac == handshake._sign(COOKIE, b"", b"door", [*both, bytes(welcome.identity)])
 
 
 def test_whatever_is_still_spoken_is_recorded() -> None:

@@ -14,7 +14,11 @@ both nonces and both identities, so neither can be replayed nor reflected; the d
 Signed are the bytes as they were sent, never what this node understood of them: a newer node may say more at the end of
 every message. Only what stands in Hello, Challenge and Identity is signed, so that is where it has to say what is to be
 believed. The door takes the highest version that both speak; as the offer and the choice are signed, nobody on the way
-can talk the two down. Pure: bytes in, messages out.
+can talk the two down.
+
+Inside TLS both sign the door's certificate too, each as it knows it. So nobody who has a certificate of the cluster,
+but not the cookie, can stand between two nodes and have them prove themselves to each other. Pure: bytes in, messages
+out.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -35,6 +40,7 @@ NONCE_BYTES = 16
 MOST_BYTES = 16 << 10
 """A longer handshake message is refused unread."""
 
+_DOUBT = "; or somebody stands between the two, and TLS with the one is not TLS with the other"
 _MOST_SHOWN = 40
 _T = TypeVar("_T")
 
@@ -163,9 +169,18 @@ class DialerHandshake:
     """The dialer's side of one handshake."""
 
     def __init__(
-        self, me: Identity, cookie: Secret, nonce: bytes, *, wants_link: bool = False, speaks: Versions = SPOKEN
+        self,
+        me: Identity,
+        cookie: Secret,
+        nonce: bytes,
+        *,
+        wants_link: bool = False,
+        speaks: Versions = SPOKEN,
+        channel: bytes = b"",
     ) -> None:
-        self._cookie = cookie
+        """``channel`` is what both sides, and they alone, know of the connection; empty without TLS."""
+        self._sign = partial(_sign, cookie, channel)
+        self._has_channel = bool(channel)
         self._speaks = speaks
         self._hello = Hello(
             speaks.newest, me.cluster, me.node, nonce, bool(cookie), me.name, wants_link, oldest=speaks.oldest
@@ -200,7 +215,7 @@ class DialerHandshake:
                     raise HandshakeError(text)
                 self._challenge = challenge
                 self._said.append(body)
-                return Proof(_sign(self._cookie, b"dialer", self._said))
+                return Proof(self._sign(b"dialer", self._said))
             case Welcome(mac, identity) if self._challenge is not None:
                 return self._verified(mac, identity, self._challenge.node)
             case message:
@@ -209,14 +224,14 @@ class DialerHandshake:
 
     def _explain(self, refusal: Refusal, refused: Refused) -> str:
         if refusal is not Refusal.PROTOCOL:
-            return _SEEN_BY_DIALER[refusal]
+            return _SEEN_BY_DIALER[refusal] + (_DOUBT if refusal is Refusal.COOKIE and self._has_channel else "")
         theirs = _range(refused.newest, refused.oldest) if refused.newest else "another version"
         return f"that node speaks {theirs} of the protocol, and this node {self._speaks}"
 
     def _verified(self, mac: bytes, identity: msgspec.Raw, challenger: NodeId) -> Identity:
-        is_proved = hmac.compare_digest(mac, _sign(self._cookie, b"door", [*self._said, bytes(identity)]))
+        is_proved = hmac.compare_digest(mac, self._sign(b"door", [*self._said, bytes(identity)]))
         if not is_proved or (who := _read(_identity_decoder, identity)).node != challenger:
-            text = "the node there does not have the cookie of this cluster"
+            text = "the node there does not have the cookie of this cluster" + (_DOUBT if self._has_channel else "")
             raise HandshakeError(text)
         return who
 
@@ -224,10 +239,15 @@ class DialerHandshake:
 class DoorHandshake:
     """The door's side of one handshake. :attr:`accepted` is set once the dialer has proved itself."""
 
-    def __init__(self, me: Identity, cookie: Secret, nonce: bytes, *, speaks: Versions = SPOKEN) -> None:
+    def __init__(
+        self, me: Identity, cookie: Secret, nonce: bytes, *, speaks: Versions = SPOKEN, channel: bytes = b""
+    ) -> None:
+        """``channel``: see :class:`DialerHandshake`."""
         self._me = me
         self._speaks = speaks
-        self._cookie = cookie
+        self._has_cookie = bool(cookie)
+        self._sign = partial(_sign, cookie, channel)
+        self._has_channel = bool(channel)
         self._nonce = nonce
         self._hello: Hello | None = None
         self._said: list[bytes] = []
@@ -254,7 +274,7 @@ class DoorHandshake:
         if refusal is Refusal.PROTOCOL and self._hello is not None:
             theirs = _range(self._hello.newest, self._hello.oldest)
             return f"{refusal}: it speaks {theirs}, and this node {self._speaks}"
-        return refusal
+        return refusal + (_DOUBT if refusal is Refusal.COOKIE and self._has_channel else "")
 
     def receive(self, body: bytes) -> Challenge | Welcome | Refused:
         """Take the dialer's message, without its length, and answer; a :class:`Refused` ends the handshake."""
@@ -287,25 +307,25 @@ class DoorHandshake:
         return challenge
 
     def _welcome(self, mac: bytes) -> Welcome | Refused:
-        if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._said)):
+        if not hmac.compare_digest(mac, self._sign(b"dialer", self._said)):
             return Refused(Refusal.COOKIE.name)
         self.accepted = True
         identity = _encode(self._me)
-        return Welcome(_sign(self._cookie, b"door", [*self._said, identity]), msgspec.Raw(identity))
+        return Welcome(self._sign(b"door", [*self._said, identity]), msgspec.Raw(identity))
 
     def _objection(self, hello: Hello) -> Refusal | None:
         checks = (
             (hello.cluster != self._me.cluster, Refusal.CLUSTER),
             (hello.node == self._me.node, Refusal.ITSELF),
             (len(hello.nonce) != NONCE_BYTES, Refusal.MALFORMED),
-            (bool(self._cookie) and not hello.has_cookie, Refusal.NO_COOKIE),
-            (not self._cookie and hello.has_cookie, Refusal.COOKIE_UNWANTED),
+            (self._has_cookie and not hello.has_cookie, Refusal.NO_COOKIE),
+            (not self._has_cookie and hello.has_cookie, Refusal.COOKIE_UNWANTED),
         )
         return next((refusal for objection, refusal in checks if objection), None)
 
 
-def _sign(cookie: Secret, role: bytes, said: Sequence[bytes]) -> bytes:
-    return cookie.prove(b"foundation handshake", role, *said)
+def _sign(cookie: Secret, channel: bytes, role: bytes, said: Sequence[bytes]) -> bytes:
+    return cookie.prove(b"foundation handshake", role, channel, *said)
 
 
 def _range(newest: int, oldest: int) -> Versions:

@@ -12,6 +12,7 @@ import ssl
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from struct import Struct
 from typing import cast
 
@@ -57,9 +58,8 @@ class Link(asyncio.Protocol):
         self._is_fresh = True
         self._handshake_bytes = bytearray()
         self._splitter = Splitter()
-        self._is_linked = False
         self.version = 0
-        """The version of packets that both agreed on; 0 before the end of the handshake."""
+        """The version of packets that both agreed on; 0 before they follow."""
 
     @property
     def host(self) -> str:
@@ -85,7 +85,7 @@ class Link(asyncio.Protocol):
     @property
     def is_linked(self) -> bool:
         """Tell whether the handshake is over and packets follow."""
-        return self._is_linked
+        return self.version > 0
 
     @property
     def is_closing(self) -> bool:
@@ -131,7 +131,7 @@ class Link(asyncio.Protocol):
             said = tls.take(data)
         except ssl.SSLError as error:
             self._to_wire(tls)  # the other side is told too
-            if self._is_linked:
+            if self.is_linked:
                 self.abort()
             else:
                 self.mistrust(explained(error))
@@ -142,7 +142,7 @@ class Link(asyncio.Protocol):
         return said
 
     def _heard(self, data: bytes) -> None:
-        if self._is_linked:
+        if self.version:
             self._packets(data)
             return
         self._handshake_bytes += data
@@ -170,7 +170,6 @@ class Link(asyncio.Protocol):
 
     def become_link(self, version: int) -> None:
         """End the handshake; from now on the bytes are packets, of that version."""
-        self._is_linked = True
         self.version = version
 
     def close(self) -> None:
@@ -251,7 +250,8 @@ class AcceptedLink(Link):
         tls: Conversation | None = None,
     ) -> None:
         super().__init__(tls)
-        self._handshake = DoorHandshake(me, cookie, chance().randbytes(NONCE_BYTES))
+        channel = tls.door_certificate() if tls else b""
+        self._handshake = DoorHandshake(me, cookie, chance().randbytes(NONCE_BYTES), channel=channel)
         self._refused = refused
         self._linked = linked
         self._ended = ended
@@ -290,14 +290,17 @@ class AcceptedLink(Link):
 class DialedLink(Link):
     """The end that dialed."""
 
+    _handshake: DialerHandshake
+
     def __init__(self, me: Identity, cookie: Secret, tls: Conversation | None = None, *, wants_link: bool) -> None:
         super().__init__(tls)
         self.welcome: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
         self._wants_link = wants_link
-        self._handshake = DialerHandshake(me, cookie, chance().randbytes(NONCE_BYTES), wants_link=wants_link)
+        self._begin = partial(DialerHandshake, me, cookie, chance().randbytes(NONCE_BYTES), wants_link=wants_link)
 
     def opened(self) -> None:
         """Introduce this node."""
+        self._handshake = self._begin(channel=self._tls.door_certificate() if self._tls else b"")
         self.say(self._handshake.hello())
 
     def connection_lost(self, exc: Exception | None) -> None:
