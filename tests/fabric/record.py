@@ -1,6 +1,6 @@
-"""What goes over the wire in today's versions, with fixed secrets: ``python -m tests.fabric.record`` writes it down.
+"""What goes over the wire in today's version, with fixed secrets: ``python -m tests.fabric.record`` writes it down.
 
-Run it when a version is raised, and keep the recordings of the versions that are still to be understood. A line is
+Run it when the version is raised, and keep the recordings of the versions that are still spoken. A line is
 ``kind name hex meaning``; the meaning is JSON: the fields that today's code reads from those bytes.
 """
 
@@ -17,11 +17,12 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.secret import Secret
 from foundation.fabric import handshake, packet
 from foundation.fabric.handshake import Acquaintance, DialerHandshake, DoorHandshake, Identity, Proof
+from foundation.fabric.versions import SPOKEN
 from foundation.processes import messages
 from foundation.processes.messages import Frame, Hop
 
 FOLDER = Path(__file__).parent / "recorded"
-TODAY = FOLDER / f"handshake-{handshake.PROTOCOL}-packets-{packet.VERSION}.txt"
+TODAY = FOLDER / f"version-{SPOKEN.newest}.txt"
 
 COOKIE = Secret("a cookie for recordings")
 ANNE = Identity("shop", NodeId("a" * 32), "anne", "1.0", ("tcp/127.0.0.1:1",))
@@ -52,6 +53,8 @@ def meaning_of(kind: str, data: bytes) -> dict[str, Any]:
         (whole,) = packet.Splitter().feed(data)
         read = packet.unpack(whole)
     fields = msgspec.structs.asdict(read) if isinstance(read, msgspec.Struct) else read._asdict()
+    if isinstance(read, handshake.Welcome):
+        fields["identity"] = msgspec.msgpack.decode(read.identity, type=Identity)
     meaning = {"type": type(read).__name__} | {name: _plain(value) for name, value in fields.items()}
     as_json: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(meaning))
     return as_json
@@ -63,14 +66,19 @@ def recorded(path: Path) -> list[Recorded]:
     return [Recorded(kind, name, bytes.fromhex(data), msgspec.json.decode(text)) for kind, name, data, text in lines]
 
 
+def body_of(message: handshake.Message) -> bytes:
+    """Write a message as the other side takes it: without its length."""
+    return handshake.encode(message)[2:]
+
+
 def said_today() -> Iterator[tuple[str, str, bytes]]:
     """Say everything that today's code can say."""
     dialer = DialerHandshake(ANNE, COOKIE, bytes(range(16)), wants_link=True)
     door = DoorHandshake(BOB, COOKIE, bytes(range(16, 32)))
-    challenge = door.receive(dialer.hello())
-    proof = dialer.receive(challenge)
+    challenge = door.receive(body_of(dialer.hello()))
+    proof = dialer.receive(body_of(challenge))
     assert isinstance(proof, Proof)
-    conversation = (dialer.hello(), challenge, proof, door.receive(proof), handshake.Refused("COOKIE"))
+    conversation = (dialer.hello(), challenge, proof, door.receive(body_of(proof)), handshake.Refused("COOKIE"))
     for message in conversation:
         yield "handshake", type(message).__name__, handshake.encode(message)
     encoded = {type(frame).__name__: msgspec.msgpack.encode(frame) for frame in _frames()}

@@ -19,7 +19,6 @@ from foundation.fabric import door as door_module
 from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import (
     NONCE_BYTES,
-    PROTOCOL,
     Hello,
     Identity,
     Refusal,
@@ -27,7 +26,9 @@ from foundation.fabric.handshake import (
     decode,
     encode,
 )
+from foundation.fabric.link import Link, dial
 from foundation.fabric.options import FabricOptions
+from foundation.fabric.versions import SPOKEN
 from tests.waiting import eventually, turns
 
 COOKIE_TEXT = "the cookie of the cluster"
@@ -79,6 +80,15 @@ async def test_a_node_of_the_cluster_learns_who_lives_there() -> None:
     async with door() as there:
         assert await knock_at(there) == BOB
         assert there.refused == 0
+
+
+async def test_both_ends_of_a_link_know_which_version_to_speak() -> None:
+    """What was agreed on at the door is there for whoever writes packets, at each end."""
+    accepted: list[Link] = []
+    async with Door(lambda: BOB, COOKIE, options(), lambda link, _node: accepted.append(link)) as there:
+        link, _ = await dial((HOST, there.port), ANNE, COOKIE, 10, wants_link=True)
+        assert [link.version, *(each.version for each in accepted)] == [SPOKEN.newest] * 2
+        link.close()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +190,7 @@ async def test_many_names_do_not_flood_the_log(
     monkeypatch.setattr(door_module, "_MOST_REMEMBERED", 5)
     async with door() as there:
         for number in range(20):
-            hello = Hello(PROTOCOL, "bank", NodeId(f"a{number}"), bytes(NONCE_BYTES), has_cookie=True, name=str(number))
+            hello = Hello(1, "bank", NodeId(f"a{number}"), bytes(NONCE_BYTES), has_cookie=True, name=str(number))
             await said_to(there, encode(hello))
         await eventually(lambda: there.refused == 20)
     assert len(caplog.records) == 6

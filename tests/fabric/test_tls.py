@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509 import load_pem_x509_certificates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +73,41 @@ async def test_tls_does_not_stand_in_for_the_cookie(authorities: Authorities) ->
         with pytest.raises(RefusedError) as caught:
             await knock((HOST, there.port), ANNE, COOKIE, 10, tls)
     assert caught.value.reason == Refusal.COOKIE.name
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+async def test_a_certificate_is_no_licence_to_stand_between(
+    authorities: Authorities, caplog: pytest.LogCaptureFixture, *, mutual: bool
+) -> None:
+    """Who has a certificate of the cluster and passes on the handshake of two nodes gets neither of them to believe."""
+    bob = authorities.ours.node(mutual=mutual)
+    async with door(bob) as there, relayed(there.port, authorities.ours.node()) as port:
+        with pytest.raises(RefusedError, match="somebody stands between the two") as caught:
+            await knock_at(port, authorities.ours.node(mutual=mutual))
+        assert caught.value.reason == Refusal.COOKIE.name
+        assert there.refused == 1
+        await knock_at(there.port, authorities.ours.node(mutual=mutual))
+    assert "somebody stands between the two" in logged(caplog)
+
+
+async def test_nodes_may_share_a_certificate(authorities: Authorities) -> None:
+    """One certificate for a whole cluster is allowed; who has its key is a node, as far as TLS can tell."""
+    shared = authorities.ours.node()
+    async with door(shared) as there:
+        await knock_at(there.port, shared)
+
+
+def test_both_ends_know_the_certificate_of_the_door(authorities: Authorities) -> None:
+    """It is the first in the file of the door, whatever the dialer shows, and known at the door from the start."""
+    bob, mallory = Tls(authorities.ours.node()), Tls(authorities.ours.node())
+    first = load_pem_x509_certificates(Path(bob.options.certificate).read_bytes())[0]
+    dialer, at_door = mallory.to(HOST), bob.at_door()
+    dialer.begin()
+    while not dialer.is_open:
+        carry(dialer, at_door, [1 << 20])
+        carry(at_door, dialer, [1 << 20])
+    assert dialer.door_certificate() == at_door.door_certificate() == first.fingerprint(SHA256())
+    assert bob.at_door().door_certificate() != mallory.at_door().door_certificate()
 
 
 async def test_nothing_is_said_in_the_clear(authorities: Authorities) -> None:
@@ -328,7 +365,19 @@ async def said_with(context: ssl.SSLContext, there: Door) -> bytes:
 
 
 @asynccontextmanager
-async def tapped(port: int) -> AsyncGenerator[tuple[int, bytearray]]:
+async def relayed(port: int, tls: TlsOptions) -> AsyncGenerator[int]:
+    """Stand between the door at a port and whoever dials: TLS with each of them, and what the one says to the other."""
+    to_dialer, to_door = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=tls.authority)
+    for context in (to_dialer, to_door):
+        context.load_cert_chain(tls.certificate, tls.private_key)
+    async with tapped(port, to_dialer, to_door) as (here, _):
+        yield here
+
+
+@asynccontextmanager
+async def tapped(
+    port: int, to_dialer: ssl.SSLContext | None = None, to_door: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[int, bytearray]]:
     """Pass on what comes to a port, and write it all down."""
     wire = bytearray()
 
@@ -339,9 +388,9 @@ async def tapped(port: int) -> AsyncGenerator[tuple[int, bytearray]]:
         writer.close()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection(HOST, port)
+        there = await asyncio.open_connection(HOST, port, ssl=to_door)
         await asyncio.gather(copy(reader, there[1]), copy(there[0], writer), return_exceptions=True)
 
-    server = await asyncio.start_server(pass_on, HOST, 0)
+    server = await asyncio.start_server(pass_on, HOST, 0, ssl=to_dialer)
     async with server:
         yield server.sockets[0].getsockname()[1], wire

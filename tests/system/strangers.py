@@ -13,7 +13,7 @@ from foundation.core.sources import new_node_id
 from foundation.errors import FabricError
 from foundation.fabric import NodeAddress
 from foundation.fabric.door import knock
-from foundation.fabric.handshake import NONCE_BYTES, DialerHandshake, Identity, Message, Proof, decode, encode
+from foundation.fabric.handshake import NONCE_BYTES, DialerHandshake, Identity, Proof, encode
 from tests.waiting import turns_until
 
 _PAUSE_S = 0.005
@@ -87,6 +87,6 @@ async def recorded_handshake(address: NodeAddress, cookie: Secret) -> bytes:
     return hello + encode(proof)
 
 
-async def _message(reader: asyncio.StreamReader) -> Message:
+async def _message(reader: asyncio.StreamReader) -> bytes:
     size = int.from_bytes(await reader.readexactly(2), "big")
-    return decode(await reader.readexactly(size))
+    return await reader.readexactly(size)

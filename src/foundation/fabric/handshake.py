@@ -3,33 +3,46 @@
 ::
 
     dialer                                   door
-      ── Hello(cluster, node, nonce) ──────────▶      refuses: another cluster, another version, itself, no cookie
-      ◀───────────────── Challenge(nonce) ──
+      ── Hello(versions, cluster, node, nonce) ▶      refuses: another cluster, no common version, itself, no cookie
+      ◀──────── Challenge(nonce, version) ──
       ── Proof(mac) ───────────────────────────▶      refuses: another cookie
       ◀── Welcome(mac, who I am, endpoints) ──        the dialer checks that mac in turn
 
 The dialer proves first, so a stranger who merely knocks learns nothing that is made with the cookie. Both proofs cover
-both nonces and both identities, so neither can be replayed nor reflected; the door's covers its endpoints too. Pure:
-bytes in, bytes out.
+both nonces and both identities, so neither can be replayed nor reflected; the door's covers its endpoints too.
+
+Signed are the bytes as they were sent, never what this node understood of them: a newer node may say more at the end of
+every message. Only what stands in Hello, Challenge and Identity is signed, so that is where it has to say what is to be
+believed. The door takes the highest version that both speak; as the offer and the choice are signed, nobody on the way
+can talk the two down.
+
+Inside TLS both sign the door's certificate too, each as it knows it. So nobody who has a certificate of the cluster,
+but not the cookie, can stand between two nodes and have them prove themselves to each other. Pure: bytes in, messages
+out.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.errors import CodecError, HandshakeError, RefusedError
+from foundation.fabric.versions import SPOKEN, Versions
 
-PROTOCOL = 1
 NONCE_BYTES = 16
 MOST_BYTES = 16 << 10
 """A longer handshake message is refused unread."""
 
+_DOUBT = "; or somebody stands between the two, and TLS with the one is not TLS with the other"
 _MOST_SHOWN = 40
+_T = TypeVar("_T")
 
 
 class Refusal(StrEnum):
@@ -39,11 +52,24 @@ class Refusal(StrEnum):
     NO_COOKIE = "it has no cookie, and this cluster has one"
     COOKIE_UNWANTED = "it has a cookie, and this cluster has none"
     CLUSTER = "it belongs to another cluster"
-    PROTOCOL = "it speaks another version of the protocol"
+    PROTOCOL = "it speaks no version of the protocol that this node speaks"
     ITSELF = "it is this node itself"
     MALFORMED = "what it sent is not a handshake"
     NO_TLS = "it does not speak TLS, and this node does"
     TLS_UNWANTED = "it speaks TLS, and this node does not"
+
+
+_SEEN_BY_DIALER = {
+    Refusal.COOKIE: "this node's cookie is not the cookie of that cluster (set FOUNDATION_COOKIE alike on both)",
+    Refusal.NO_COOKIE: "this node has no cookie, and that cluster has one (set FOUNDATION_COOKIE)",
+    Refusal.COOKIE_UNWANTED: "this node has a cookie, and that cluster has none",
+    Refusal.CLUSTER: "that node belongs to another cluster",
+    Refusal.ITSELF: "the address leads back to this node",
+    Refusal.MALFORMED: "it did not understand the handshake",
+    Refusal.NO_TLS: "this node does not speak TLS, and that node does (set FOUNDATION_TLS_CERTIFICATE and so on)",
+    Refusal.TLS_UNWANTED: "this node speaks TLS, and that node does not",
+}
+"""The door's sentences about us, turned into ours about ourselves; that about versions names them."""
 
 
 class Acquaintance(msgspec.Struct, frozen=True, array_like=True):
@@ -65,9 +91,10 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """What the dialer says first."""
+    """What the dialer says first, before any version is agreed on: this message only ever grows at its end."""
 
-    protocol: int
+    newest: int
+    """The newest version that it speaks."""
     cluster: str
     node: NodeId
     nonce: bytes
@@ -75,6 +102,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     name: str = ""
     wants_link: bool = False
     """Whether the connection is to stay, as a direct link, once both have proved themselves."""
+    oldest: int = 0
+    """The oldest version that it still speaks; 0: only the newest."""
 
 
 class Challenge(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -82,6 +111,8 @@ class Challenge(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
     nonce: bytes
     node: NodeId
+    version: int
+    """The version that both speak from now on."""
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -94,21 +125,25 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """The door's signature, and how to go on."""
 
     mac: bytes
-    identity: Identity
+    identity: msgspec.Raw
+    """An :class:`Identity`, not to be read before ``mac`` has been checked."""
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """The door stays shut; ``reason`` is the name of a :class:`Refusal`."""
+    """The door stays shut; ``reason`` is the name of a :class:`Refusal`. This, too, only ever grows at its end."""
 
     reason: str
-    protocol: int = 0
-    """The version that the door speaks; 0 where that is not the reason, or from a door that does not tell."""
+    newest: int = 0
+    """The newest version that the door speaks; 0 where that is not the reason, or from a door that does not tell."""
+    oldest: int = 0
+    """The oldest version that the door still speaks; 0: only the newest."""
 
 
 Message = Hello | Challenge | Proof | Welcome | Refused
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_identity_decoder: msgspec.msgpack.Decoder[Identity] = msgspec.msgpack.Decoder(Identity)
 
 
 def encode(message: Message) -> bytes:
@@ -119,8 +154,12 @@ def encode(message: Message) -> bytes:
 
 def decode(body: bytes) -> Message:
     """Read a message without its length; anything else is a :class:`CodecError`."""
+    return _read(_decoder, body)
+
+
+def _read(decoder: msgspec.msgpack.Decoder[_T], body: bytes | msgspec.Raw) -> _T:
     try:
-        return _decoder.decode(body)
+        return decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         message = f"not a handshake message: {error}"
         raise CodecError(message) from error
@@ -129,51 +168,93 @@ def decode(body: bytes) -> Message:
 class DialerHandshake:
     """The dialer's side of one handshake."""
 
-    def __init__(self, me: Identity, cookie: Secret, nonce: bytes, *, wants_link: bool = False) -> None:
-        self._me = me
-        self._cookie = cookie
-        self._hello = Hello(PROTOCOL, me.cluster, me.node, nonce, bool(cookie), me.name, wants_link)
+    def __init__(
+        self,
+        me: Identity,
+        cookie: Secret,
+        nonce: bytes,
+        *,
+        wants_link: bool = False,
+        speaks: Versions = SPOKEN,
+        channel: bytes = b"",
+    ) -> None:
+        """``channel`` is what both sides, and they alone, know of the connection; empty without TLS."""
+        self._sign = partial(_sign, cookie, channel)
+        self._has_channel = bool(channel)
+        self._speaks = speaks
+        self._hello = Hello(
+            speaks.newest, me.cluster, me.node, nonce, bool(cookie), me.name, wants_link, oldest=speaks.oldest
+        )
+        self._said = [_encode(self._hello)]
         self._challenge: Challenge | None = None
+
+    @property
+    def version(self) -> int:
+        """The version to speak; 0 before the door has chosen it, and proved only when the handshake is over."""
+        return self._challenge.version if self._challenge else 0
 
     def hello(self) -> Hello:
         """Return what to say first."""
         return self._hello
 
-    def receive(self, message: Message) -> Proof | Identity:
-        """Take the door's answer: return the next message, or at the end who it is.
+    def receive(self, body: bytes) -> Proof | Identity:
+        """Take the door's answer, without its length: return the next message, or at the end who it is.
 
         Raises :class:`RefusedError` with the door's reason, :class:`HandshakeError` when the door cannot prove that it
-        has the cookie.
+        has the cookie, :class:`CodecError` when it said something else.
         """
-        match message:
-            case Refused(reason, protocol):
+        match decode(body):
+            case Refused(reason) as refused:
                 known = Refusal.__members__.get(reason)
-                text = f"refused by the node there: {_seen_by_dialer(known, protocol) if known else repr(reason[:80])}"
+                why = repr(reason[:80]) if known is None else self._explain(known, refused)
+                text = f"refused by the node there: {why}"
                 raise RefusedError(text, reason)
-            case Challenge() if self._challenge is None:
-                self._challenge = message
-                return Proof(_sign(self._cookie, b"dialer", self._hello, message))
-            case Welcome(mac, identity) if self._challenge is not None:
-                expected = _sign(self._cookie, b"door", self._hello, self._challenge, identity)
-                if not hmac.compare_digest(mac, expected) or identity.node != self._challenge.node:
-                    text = "the node there does not have the cookie of this cluster"
+            case Challenge() as challenge if self._challenge is None:
+                if challenge.version not in self._speaks:
+                    text = f"the node there chose version {challenge.version}, and this node speaks {self._speaks}"
                     raise HandshakeError(text)
-                return identity
-            case _:
+                self._challenge = challenge
+                self._said.append(body)
+                return Proof(self._sign(b"dialer", self._said))
+            case Welcome(mac, identity) if self._challenge is not None:
+                return self._verified(mac, identity, self._challenge.node)
+            case message:
                 text = f"the node there answered with {type(message).__name__} out of turn"
                 raise HandshakeError(text)
+
+    def _explain(self, refusal: Refusal, refused: Refused) -> str:
+        if refusal is not Refusal.PROTOCOL:
+            return _SEEN_BY_DIALER[refusal] + (_DOUBT if refusal is Refusal.COOKIE and self._has_channel else "")
+        theirs = _range(refused.newest, refused.oldest) if refused.newest else "another version"
+        return f"that node speaks {theirs} of the protocol, and this node {self._speaks}"
+
+    def _verified(self, mac: bytes, identity: msgspec.Raw, challenger: NodeId) -> Identity:
+        is_proved = hmac.compare_digest(mac, self._sign(b"door", [*self._said, bytes(identity)]))
+        if not is_proved or (who := _read(_identity_decoder, identity)).node != challenger:
+            text = "the node there does not have the cookie of this cluster" + (_DOUBT if self._has_channel else "")
+            raise HandshakeError(text)
+        return who
 
 
 class DoorHandshake:
     """The door's side of one handshake. :attr:`accepted` is set once the dialer has proved itself."""
 
-    def __init__(self, me: Identity, cookie: Secret, nonce: bytes) -> None:
+    def __init__(
+        self, me: Identity, cookie: Secret, nonce: bytes, *, speaks: Versions = SPOKEN, channel: bytes = b""
+    ) -> None:
+        """``channel``: see :class:`DialerHandshake`."""
         self._me = me
-        self._cookie = cookie
-        self._challenge = Challenge(nonce, me.node)
+        self._speaks = speaks
+        self._has_cookie = bool(cookie)
+        self._sign = partial(_sign, cookie, channel)
+        self._has_channel = bool(channel)
+        self._nonce = nonce
         self._hello: Hello | None = None
+        self._said: list[bytes] = []
         self._is_over = False
         self.accepted = False
+        self.version = 0
+        """The version to speak; 0 before it is chosen."""
 
     @property
     def link_wanted_by(self) -> NodeId | None:
@@ -191,57 +272,61 @@ class DoorHandshake:
     def explain(self, refusal: Refusal) -> str:
         """Say why in the words of this side's log; of versions, which ones met."""
         if refusal is Refusal.PROTOCOL and self._hello is not None:
-            return f"{refusal}: {self._hello.protocol}, and this node speaks {PROTOCOL}"
-        return refusal
+            theirs = _range(self._hello.newest, self._hello.oldest)
+            return f"{refusal}: it speaks {theirs}, and this node {self._speaks}"
+        return refusal + (_DOUBT if refusal is Refusal.COOKIE and self._has_channel else "")
 
-    def receive(self, message: Message) -> Challenge | Welcome | Refused:
-        """Take the dialer's message and return the answer; a :class:`Refused` ends the handshake."""
-        answer = Refused(Refusal.MALFORMED.name) if self._is_over else self._answer(message)
+    def receive(self, body: bytes) -> Challenge | Welcome | Refused:
+        """Take the dialer's message, without its length, and answer; a :class:`Refused` ends the handshake."""
+        answer = Refused(Refusal.MALFORMED.name) if self._is_over else self._answer(body)
         self._is_over = isinstance(answer, Refused | Welcome)
         return answer
 
-    def _answer(self, message: Message) -> Challenge | Welcome | Refused:
+    def _answer(self, body: bytes) -> Challenge | Welcome | Refused:
+        try:
+            message = decode(body)
+        except CodecError:
+            return Refused(Refusal.MALFORMED.name)
         match message:
             case Hello() if self._hello is None:
                 self._hello = message
+                version = self._speaks.common(_range(message.newest, message.oldest))
+                if version is None:
+                    return Refused(Refusal.PROTOCOL.name, *self._speaks)
                 refusal = self._objection(message)
-                if refusal is None:
-                    return self._challenge
-                return Refused(refusal.name, PROTOCOL if refusal is Refusal.PROTOCOL else 0)
+                return self._challenge(body, version) if refusal is None else Refused(refusal.name)
             case Proof(mac) if self._hello is not None:
-                if not hmac.compare_digest(mac, _sign(self._cookie, b"dialer", self._hello, self._challenge)):
-                    return Refused(Refusal.COOKIE.name)
-                self.accepted = True
-                return Welcome(_sign(self._cookie, b"door", self._hello, self._challenge, self._me), self._me)
+                return self._welcome(mac)
             case _:
                 return Refused(Refusal.MALFORMED.name)
 
+    def _challenge(self, hello: bytes, version: int) -> Challenge:
+        self.version = version
+        challenge = Challenge(self._nonce, self._me.node, version)
+        self._said = [hello, _encode(challenge)]
+        return challenge
+
+    def _welcome(self, mac: bytes) -> Welcome | Refused:
+        if not hmac.compare_digest(mac, self._sign(b"dialer", self._said)):
+            return Refused(Refusal.COOKIE.name)
+        self.accepted = True
+        identity = _encode(self._me)
+        return Welcome(self._sign(b"door", [*self._said, identity]), msgspec.Raw(identity))
+
     def _objection(self, hello: Hello) -> Refusal | None:
         checks = (
-            (hello.protocol != PROTOCOL, Refusal.PROTOCOL),
             (hello.cluster != self._me.cluster, Refusal.CLUSTER),
             (hello.node == self._me.node, Refusal.ITSELF),
             (len(hello.nonce) != NONCE_BYTES, Refusal.MALFORMED),
-            (bool(self._cookie) and not hello.has_cookie, Refusal.NO_COOKIE),
-            (not self._cookie and hello.has_cookie, Refusal.COOKIE_UNWANTED),
+            (self._has_cookie and not hello.has_cookie, Refusal.NO_COOKIE),
+            (not self._has_cookie and hello.has_cookie, Refusal.COOKIE_UNWANTED),
         )
         return next((refusal for objection, refusal in checks if objection), None)
 
 
-def _sign(cookie: Secret, role: bytes, *said: Hello | Challenge | Identity) -> bytes:
-    return cookie.prove(b"foundation handshake", role, *map(_encode, said))
+def _sign(cookie: Secret, channel: bytes, role: bytes, said: Sequence[bytes]) -> bytes:
+    return cookie.prove(b"foundation handshake", role, channel, *said)
 
 
-def _seen_by_dialer(refusal: Refusal, protocol: int) -> str:
-    """Turn the door's sentence about us into ours about ourselves."""
-    return {
-        Refusal.COOKIE: "this node's cookie is not the cookie of that cluster (set FOUNDATION_COOKIE alike on both)",
-        Refusal.NO_COOKIE: "this node has no cookie, and that cluster has one (set FOUNDATION_COOKIE)",
-        Refusal.COOKIE_UNWANTED: "this node has a cookie, and that cluster has none",
-        Refusal.CLUSTER: "that node belongs to another cluster",
-        Refusal.PROTOCOL: f"that node speaks version {protocol or 'unknown'} of the protocol, this node {PROTOCOL}",
-        Refusal.ITSELF: "the address leads back to this node",
-        Refusal.MALFORMED: "it did not understand the handshake",
-        Refusal.NO_TLS: "this node does not speak TLS, and that node does (set FOUNDATION_TLS_CERTIFICATE and so on)",
-        Refusal.TLS_UNWANTED: "this node speaks TLS, and that node does not",
-    }[refusal]
+def _range(newest: int, oldest: int) -> Versions:
+    return Versions(newest, oldest or newest)

@@ -12,6 +12,7 @@ import ssl
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from struct import Struct
 from typing import cast
 
@@ -29,7 +30,6 @@ from foundation.fabric.handshake import (
     Refusal,
     Refused,
     Welcome,
-    decode,
     encode,
 )
 from foundation.fabric.packet import Splitter
@@ -58,7 +58,8 @@ class Link(asyncio.Protocol):
         self._is_fresh = True
         self._handshake_bytes = bytearray()
         self._splitter = Splitter()
-        self._is_linked = False
+        self.version = 0
+        """The version of packets that both agreed on; 0 before they follow."""
 
     @property
     def host(self) -> str:
@@ -84,7 +85,7 @@ class Link(asyncio.Protocol):
     @property
     def is_linked(self) -> bool:
         """Tell whether the handshake is over and packets follow."""
-        return self._is_linked
+        return self.version > 0
 
     @property
     def is_closing(self) -> bool:
@@ -130,7 +131,7 @@ class Link(asyncio.Protocol):
             said = tls.take(data)
         except ssl.SSLError as error:
             self._to_wire(tls)  # the other side is told too
-            if self._is_linked:
+            if self.is_linked:
                 self.abort()
             else:
                 self.mistrust(explained(error))
@@ -141,7 +142,7 @@ class Link(asyncio.Protocol):
         return said
 
     def _heard(self, data: bytes) -> None:
-        if self._is_linked:
+        if self.version:
             self._packets(data)
             return
         self._handshake_bytes += data
@@ -167,9 +168,9 @@ class Link(asyncio.Protocol):
         """Send a message of the handshake."""
         self._send(encode(message))
 
-    def become_link(self) -> None:
-        """End the handshake; from now on the bytes are packets."""
-        self._is_linked = True
+    def become_link(self, version: int) -> None:
+        """End the handshake; from now on the bytes are packets, of that version."""
+        self.version = version
 
     def close(self) -> None:
         """Close once what was written is sent."""
@@ -188,8 +189,8 @@ class Link(asyncio.Protocol):
         """Begin the handshake: from now on something can be said."""
 
     @abstractmethod
-    def take(self, message: Message | CodecError) -> None:
-        """Go on with the handshake."""
+    def take(self, body: bytes | CodecError) -> None:
+        """Go on with the handshake: a message without its length, or one that is too long to be read."""
 
     @abstractmethod
     def mistrust(self, why: Refusal | str) -> None:
@@ -222,7 +223,7 @@ class Link(asyncio.Protocol):
         except CodecError:
             self.abort()  # a stream that lost its beat cannot be read on; the session resumes on another path
 
-    def _next_message(self) -> Message | CodecError | None:
+    def _next_message(self) -> bytes | CodecError | None:
         if self._transport is None or len(self._handshake_bytes) < _LENGTH_BYTES:
             return None
         size = int.from_bytes(self._handshake_bytes[:_LENGTH_BYTES], "big")
@@ -233,10 +234,7 @@ class Link(asyncio.Protocol):
             return None
         body = bytes(self._handshake_bytes[_LENGTH_BYTES : _LENGTH_BYTES + size])
         del self._handshake_bytes[: _LENGTH_BYTES + size]
-        try:
-            return decode(body)
-        except CodecError as error:
-            return error
+        return body
 
 
 class AcceptedLink(Link):
@@ -252,7 +250,8 @@ class AcceptedLink(Link):
         tls: Conversation | None = None,
     ) -> None:
         super().__init__(tls)
-        self._handshake = DoorHandshake(me, cookie, chance().randbytes(NONCE_BYTES))
+        channel = tls.door_certificate() if tls else b""
+        self._handshake = DoorHandshake(me, cookie, chance().randbytes(NONCE_BYTES), channel=channel)
         self._refused = refused
         self._linked = linked
         self._ended = ended
@@ -262,12 +261,12 @@ class AcceptedLink(Link):
         super().connection_lost(exc)
         self._ended(self)
 
-    def take(self, message: Message | CodecError) -> None:
+    def take(self, body: bytes | CodecError) -> None:
         """Answer the stranger."""
-        if isinstance(message, CodecError):
+        if isinstance(body, CodecError):
             answer: Message = Refused(Refusal.MALFORMED.name)
         else:
-            answer = self._handshake.receive(message)
+            answer = self._handshake.receive(body)
         self.say(answer)
         if isinstance(answer, Refused):
             self._refused(self, self._handshake.claimed_name, self._handshake.explain(Refusal[answer.reason]))
@@ -277,7 +276,7 @@ class AcceptedLink(Link):
             if node is None:
                 self.close()
             else:
-                self.become_link()
+                self.become_link(self._handshake.version)
                 self._linked(self, node)
 
     def mistrust(self, why: Refusal | str) -> None:
@@ -291,14 +290,17 @@ class AcceptedLink(Link):
 class DialedLink(Link):
     """The end that dialed."""
 
+    _handshake: DialerHandshake
+
     def __init__(self, me: Identity, cookie: Secret, tls: Conversation | None = None, *, wants_link: bool) -> None:
         super().__init__(tls)
         self.welcome: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
         self._wants_link = wants_link
-        self._handshake = DialerHandshake(me, cookie, chance().randbytes(NONCE_BYTES), wants_link=wants_link)
+        self._begin = partial(DialerHandshake, me, cookie, chance().randbytes(NONCE_BYTES), wants_link=wants_link)
 
     def opened(self) -> None:
         """Introduce this node."""
+        self._handshake = self._begin(channel=self._tls.door_certificate() if self._tls else b"")
         self.say(self._handshake.hello())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -307,13 +309,12 @@ class DialedLink(Link):
         if not self.welcome.done():
             self.welcome.set_exception(UnreachableError("hung up in the middle of the handshake"))
 
-    def take(self, message: Message | CodecError) -> None:
+    def take(self, body: bytes | CodecError) -> None:
         """Prove this node, and check the other one."""
         try:
-            if isinstance(message, CodecError):
-                text = f"what answers is not a node: {message}"
-                raise HandshakeError(text)
-            answer = self._handshake.receive(message)
+            if isinstance(body, CodecError):
+                raise body
+            answer = self._handshake.receive(body)
         except FabricError as error:
             if not self.welcome.done():
                 self.welcome.set_exception(error)
@@ -323,7 +324,7 @@ class DialedLink(Link):
             self.say(answer)
         elif not self.welcome.done():
             if self._wants_link:
-                self.become_link()
+                self.become_link(self._handshake.version)
             self.welcome.set_result(answer)
 
     def mistrust(self, why: Refusal | str) -> None:
@@ -371,6 +372,8 @@ def _explained(error: BaseException, host: str, port: int, timeout_s: float) -> 
         return UnreachableError(f"cannot reach {host}:{port}: {cause}", connection_refused=refused)
     if isinstance(error, UnreachableError):
         return UnreachableError(f"{host}:{port} {error}")
+    if isinstance(error, CodecError):
+        return HandshakeError(f"{host}:{port}: what answers is not a node: {error}")
     if type(error) is HandshakeError:
         return HandshakeError(f"{host}:{port}: {error}")
     return error

@@ -11,7 +11,8 @@
 What is put on the engine's routes is the sender, as 16 bytes, and then packets.
 
 ``seen`` is the number of the last packet of that channel that arrived from the other side: acknowledgements ride on
-data. New fields are added at the end; a node ignores what it does not know.
+data. New fields are added at the end; a node ignores what it does not know. The version is one of those in
+:mod:`foundation.fabric.versions`; on a direct link it is the one that both agreed on at the door.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ import msgspec
 
 from foundation.core.identity import NodeId
 from foundation.errors import CodecError
+from foundation.fabric.versions import SPOKEN
 
-VERSION = 2
+VERSION = SPOKEN.newest
 MOST_PACKET_BYTES = 1 << 20
 """A longer packet is refused unread. Senders keep to pieces of 64 KB."""
 

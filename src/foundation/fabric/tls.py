@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from foundation.errors import ConfigurationError, HandshakeError
@@ -38,12 +39,13 @@ class Tls:
         self._door.num_tickets = 0  # nobody resumes
         self._dialer = _context(ssl.PROTOCOL_TLS_CLIENT, options)
         self._dialer.check_hostname = False
-        self._try(options)
+        self._shown = b""
+        self._shown = self._try(options)
         self._dialer.check_hostname = options.verify_names
 
     def at_door(self) -> Conversation:
         """Begin the conversation of whoever is dialed."""
-        return Conversation(self._door, at_door=True)
+        return Conversation(self._door, at_door=True, shown=self._shown)
 
     def to(self, host: str) -> Conversation:
         """Begin the conversation of whoever dials ``host``."""
@@ -53,8 +55,11 @@ class Tls:
             message = f"{host[:80]!r} is not a name that a certificate could have"
             raise HandshakeError(message) from None
 
-    def _try(self, options: TlsOptions) -> None:
-        """Let this node talk to itself: a certificate that it would refuse, all the others would refuse too."""
+    def _try(self, options: TlsOptions) -> bytes:
+        """Let this node talk to itself: a certificate that it would refuse, all the others would refuse too.
+
+        Returns what others see of it: see :meth:`Conversation.door_certificate`.
+        """
         door, dialer = self.at_door(), Conversation(self._dialer, at_door=False)
         try:
             dialer.begin()
@@ -67,6 +72,7 @@ class Tls:
                 f" {options.certificate}: {getattr(error, 'verify_message', None) or error.reason}"
             )
             raise ConfigurationError(message) from None
+        return dialer.door_certificate()
 
 
 class Conversation:
@@ -75,9 +81,11 @@ class Conversation:
     What is to be sent, also after an error, is what :meth:`for_wire` returns.
     """
 
-    def __init__(self, context: ssl.SSLContext, *, at_door: bool, name: str | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext, *, at_door: bool, name: str | None = None, shown: bytes = b"") -> None:
+        """``shown``, at a door: what :meth:`door_certificate` returns to whoever dials."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=at_door, server_hostname=name)
+        self._shown = shown if at_door else None
         self.is_open = False
         """Whether both have shown what was asked of them, as far as this end knows."""
         self.is_over = False
@@ -90,6 +98,16 @@ class Conversation:
         except ssl.SSLWantReadError:
             return
         self.is_open = True
+
+    def door_certificate(self) -> bytes:
+        """Return the SHA-256 of the certificate that the door has shown, as this end knows it; only once it is open.
+
+        Where the two ends differ, they are not talking to each other. It is ``tls-server-end-point`` of RFC 5929, with
+        one hash for all: what is newer and says more, the exporter of RFC 9266, Python does not offer.
+        """
+        if self._shown is None:
+            self._shown = sha256(self._tls.getpeercert(binary_form=True) or b"").digest()
+        return self._shown
 
     def take(self, data: bytes) -> bytes:
         """Take bytes from the wire and return what was said with them."""

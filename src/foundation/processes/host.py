@@ -127,6 +127,7 @@ class Host:
             self._reception.close()
             if self._watchdog is not None:
                 watch_no_longer(self._watchdog, self.stuck)
+                self._watchdog = None
             await self._workers.close()
 
     @property

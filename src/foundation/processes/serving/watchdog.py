@@ -1,12 +1,12 @@
 """Notices who holds the event loop, so that everybody else on the node waits, and says who it is.
 
-A thread of its own looks at short intervals whether the loop runs a task, and then asks it for a sign of life; once in a
-while it asks in any case, for a mere callback can hold the loop too. If no sign comes it takes the stack of the loop's
-thread while that is still blocked, so that a handler that never returns is found as well. No call pays anything for this,
-and a loop at rest is hardly ever woken.
+A thread of its own looks at short intervals whether the loop runs a task, and then asks it for a sign of life; once
+in a while it asks in any case, for a mere callback can hold the loop too. If no sign comes it takes the stack of the
+loop's thread while that is still blocked, so that a handler that never returns is found as well. No call pays
+anything for this, and a loop at rest is hardly ever woken.
 
-Consistency: a task that holds the loop for one and a half times ``slow_handler_s`` is surely noticed, what holds it for less
-than that time never is. The given duration may be half of that time too short. What is measured is one turn of the
+Consistency: a task that holds the loop for one and a half times ``slow_handler_s`` is surely noticed, what holds it for
+less than that time never is. The given duration may be half of that time too short. What is measured is one turn of the
 loop: where many share it one of them is named, and it is said that there were others.
 """
 
