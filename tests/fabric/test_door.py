@@ -16,6 +16,7 @@ from foundation.core.secret import Secret
 from foundation.core.sources import new_node_id
 from foundation.errors import HandshakeError, ListenError, RefusedError, UnreachableError
 from foundation.fabric import door as door_module
+from foundation.fabric.dialing import dial
 from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import (
     NONCE_BYTES,
@@ -26,7 +27,7 @@ from foundation.fabric.handshake import (
     decode,
     encode,
 )
-from foundation.fabric.link import Link, dial
+from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.versions import SPOKEN
 from tests.waiting import eventually, turns

@@ -17,8 +17,10 @@ from typing import Self
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.errors import ListenError
+from foundation.fabric.dialing import dial
 from foundation.fabric.handshake import Identity, Refusal
-from foundation.fabric.link import AcceptedLink, Link, dial
+from foundation.fabric.link import AcceptedLink, Link
+from foundation.fabric.near import open_beside
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.tls import Tls
 
@@ -50,6 +52,7 @@ class Door:
         self._take_over = linked
         self._tls = tls
         self._server: asyncio.Server | None = None
+        self._beside: asyncio.Server | None = None
         self._strangers: dict[AcceptedLink, asyncio.TimerHandle] = {}
         self._connections: set[AcceptedLink] = set()
         self._all_gone = asyncio.Event()
@@ -67,6 +70,7 @@ class Door:
             message = f"cannot listen on {host}:{port}: {cause}"
             raise ListenError(message) from None
         self.port = self._server.sockets[0].getsockname()[1]
+        self._beside = await open_beside(self._answer, host, self.port) if self._take_over else None
         return self
 
     async def __aexit__(
@@ -75,16 +79,23 @@ class Door:
         if self._server is None:
             return
         server, self._server = self._server, None
+        beside, self._beside = self._beside, None
         try:
             await _stop_accepting(server)
+            if beside is not None:
+                await _stop_accepting(beside)
         finally:  # also when it is cancelled
             server.close()
+            if beside is not None:
+                beside.close()
             for link in list(self._connections):
                 link.abort()
         while self._connections:
             self._all_gone.clear()
             await self._all_gone.wait()
         await server.wait_closed()
+        if beside is not None:
+            await beside.wait_closed()
 
     def _answer(self) -> AcceptedLink:
         tls = self._tls.at_door() if self._tls else None

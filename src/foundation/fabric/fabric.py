@@ -23,9 +23,10 @@ from foundation.core.secret import Secret
 from foundation.core.sources import chance
 from foundation.errors import CodecError, FabricLostError, HandshakeError, NotRunningError, UnreachableError
 from foundation.fabric import keys
+from foundation.fabric.dialing import dial
 from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import Acquaintance, Identity
-from foundation.fabric.link import Link, dial
+from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.packet import split_sender
 from foundation.fabric.peers import FabricCounters, Peers

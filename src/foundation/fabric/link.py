@@ -33,7 +33,7 @@ from foundation.fabric.handshake import (
     encode,
 )
 from foundation.fabric.packet import Splitter
-from foundation.fabric.tls import Conversation, Tls, explained, is_tls
+from foundation.fabric.tls import Conversation, explained, is_tls
 
 _NOT_SENT_LOW_WATER = 16 << 10
 _WRITE_HIGH_WATER = 64 << 10
@@ -65,12 +65,14 @@ class Link(asyncio.Protocol):
     def host(self) -> str:
         """The address of the other end."""
         name = self._transport.get_extra_info("peername") if self._transport else None
+        if isinstance(name, str):  # of a Unix socket
+            return "this machine"
         return str(name[0]) if name else "unknown"
 
     def round_trip_s(self) -> tuple[float, float] | None:
         """Return the present and the shortest round trip in seconds as the kernel saw them, where it tells."""
         raw: socket.socket | None = self._transport.get_extra_info("socket") if self._transport else None
-        if raw is None or sys.platform != "linux":
+        if raw is None or sys.platform != "linux" or raw.family == socket.AF_UNIX:
             return None
         try:
             state = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
@@ -97,7 +99,7 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
         raw: socket.socket | None = transport.get_extra_info("socket")
-        if raw is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        if raw is not None and raw.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_LOW_WATER)
         if self._tls is None:
             self.opened()
@@ -332,48 +334,3 @@ class DialedLink(Link):
         if not self.welcome.done():
             self.welcome.set_exception(HandshakeError(why))
         self.close()
-
-
-async def dial(
-    address: tuple[str, int],
-    me: Identity,
-    cookie: Secret,
-    timeout_s: float,
-    *,
-    wants_link: bool,
-    tls: Tls | None = None,
-) -> tuple[DialedLink, Identity]:
-    """Connect to a door and prove this node there; returns the connection and who lives there.
-
-    Raises :class:`UnreachableError` when nobody answers in time, :class:`RefusedError` when the door refuses,
-    :class:`HandshakeError` when what answers is not a node of this cluster, or the two do not agree on TLS.
-    """
-    host, port = address
-    link: DialedLink | None = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            made = DialedLink(me, cookie, tls.to(host) if tls else None, wants_link=wants_link)
-            _, link = await asyncio.get_running_loop().create_connection(lambda: made, host, port)
-            return link, await link.welcome
-    except BaseException as error:  # noqa: BLE001 - also a cancellation must not leave the connection open
-        if link is not None:
-            if not link.is_closing:  # then it may still tell the other side why
-                link.abort()
-            link.welcome.cancel()
-        raise _explained(error, host, port, timeout_s) from None
-
-
-def _explained(error: BaseException, host: str, port: int, timeout_s: float) -> BaseException:
-    if isinstance(error, TimeoutError) and not isinstance(error, FabricError):
-        return UnreachableError(f"nobody answered at {host}:{port} within {timeout_s} s")
-    if isinstance(error, (OSError, OverflowError, UnicodeError)):  # the last two: no such port, no such host name
-        cause = getattr(error, "strerror", None) or error
-        refused = isinstance(error, ConnectionRefusedError)
-        return UnreachableError(f"cannot reach {host}:{port}: {cause}", connection_refused=refused)
-    if isinstance(error, UnreachableError):
-        return UnreachableError(f"{host}:{port} {error}")
-    if isinstance(error, CodecError):
-        return HandshakeError(f"{host}:{port}: what answers is not a node: {error}")
-    if type(error) is HandshakeError:
-        return HandshakeError(f"{host}:{port}: {error}")
-    return error
