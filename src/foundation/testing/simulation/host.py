@@ -187,6 +187,7 @@ class SimulatedHost:
     def bury(self) -> None:
         """Clear away all that ran here, once the run is over."""
         for loop in self._loops:
+            self._network.unplug(loop, silently=True)  # so that nothing left behind takes its connection for open
             loop.bury()
 
     def _boot(self) -> SimulatedLoop:

@@ -169,8 +169,12 @@ class Scheduler:
 
     def later(self, delay_s: float, callback: Callable[..., None], *args: object) -> Timer:
         """Have something happen outside the nodes, where no event loop runs."""
+        return self.when(self.now + delay_s, callback, *args)
+
+    def when(self, at_s: float, callback: Callable[..., None], *args: object) -> Timer:
+        """Have something happen outside the nodes when the clock shows ``at_s``."""
         timer = Timer(callback, args)
-        self._push(self.now + delay_s, timer, None)
+        self._push(at_s, timer, None)
         return timer
 
     def run_until(

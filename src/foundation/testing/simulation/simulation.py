@@ -99,6 +99,7 @@ class Simulation:
                 message = f"{task.name} failed, and nobody awaited it: {type(error).__name__}: {error}"
                 raise SimulationError(message) from error
         finally:
+            self.transcript.seal()
             for host in self._hosts.values():
                 host.bury()
         return outcome

@@ -20,16 +20,24 @@ class Transcript:
         self._events: deque[tuple[float, str, str]] = deque(maxlen=most_kept)
         self._hash = hashlib.sha256()
         self._noted = 0
+        self._is_sealed = False
 
     def note(self, at_s: float, node: str, text: str) -> None:
         """Keep an event: virtual time in seconds, the node it happened at, and what it was."""
+        if self._is_sealed:
+            return
         self._noted += 1
         self._events.append((at_s, node, text))
         self.mix(at_s, node, text)
 
     def mix(self, at_s: float, node: str, text: str) -> None:
         """Have an event counted in the digest alone."""
-        self._hash.update(f"{at_s!r} {node} {text}\n".encode())
+        if not self._is_sealed:
+            self._hash.update(f"{at_s!r} {node} {text}\n".encode())
+
+    def seal(self) -> None:
+        """Take up nothing more: the run is over."""
+        self._is_sealed = True
 
     def digest(self) -> str:
         """Return the SHA-256 of all events until now, in hexadecimal digits."""
