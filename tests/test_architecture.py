@@ -67,9 +67,10 @@ def test_tasks_have_owners() -> None:
 
 
 def test_tests_do_not_sleep() -> None:
-    """No test waits for time to pass and hopes."""
+    """No test waits for time to pass and hopes; where time is virtual, waiting is exact and costs nothing."""
+    real = [path for path in TESTS if path.parent != ROOT / "tests" / "testing"]
     advice = "Wait for the event itself, with a deadline and a message that says what was last seen."
-    require_none(offenses(TESTS, rules.sleeps), advice)
+    require_none(offenses(real, rules.sleeps), advice)
 
 
 def test_tests_state_their_property() -> None:
