@@ -51,7 +51,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     announcement = Announcement(fabric.node_id, config.name, config.cluster_name, __version__, fabric.addresses)
 
     def found(_strategy: str, peers: frozenset[Peer]) -> None:
-        for peer in peers:
+        for peer in sorted(peers, key=lambda peer: (peer.addresses, peer.node or "")):  # the same order in each run
             membership.seek(peer.addresses, peer.node)
 
     discovery = Discovery(strategies, announcement, found, config.discovery)

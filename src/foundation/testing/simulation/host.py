@@ -157,11 +157,13 @@ class SimulatedHost:
         """Let the program stand still, like SIGSTOP; the host's kernel still takes in what the network brings."""
         self._transcript.note(self._scheduler.elapsed_s, self.name, "paused")
         self.loop.pause()
+        self._network.engine.ways_changed()
 
     def resume(self) -> None:
         """Let the program go on; what became due meanwhile happens now."""
         self._transcript.note(self._scheduler.elapsed_s, self.name, "resumed")
         self.loop.resume()
+        self._network.engine.ways_changed()
 
     def kill(self) -> None:
         """End the program, like SIGKILL: nothing of it runs any more, and its connections are reset."""

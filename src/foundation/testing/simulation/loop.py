@@ -36,6 +36,11 @@ _TIMES_TO_CLOSE = 10
 class Wires(Protocol):
     """The network as a loop sees it."""
 
+    @property
+    def engine(self) -> object:
+        """What carries Zenoh sessions."""
+        ...
+
     async def connect(
         self, loop: SimulatedLoop, factory: Callable[[], ProtocolT], host: str, port: int
     ) -> tuple[asyncio.Transport, ProtocolT]:
@@ -75,6 +80,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def __repr__(self) -> str:
         return f"<SimulatedLoop {self.name} {self._lane.state()}>"
+
+    @property
+    def wires(self) -> Wires:
+        """The network that it is plugged into."""
+        return self._wires
 
     @property
     def is_paused(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, cast
 
 from foundation.errors import SimulationError
 from foundation.testing.simulation.connecting import Attempt
+from foundation.testing.simulation.engine import Engine
 from foundation.testing.simulation.links import Latency, NetworkOptions, Way
 from foundation.testing.simulation.loop import AddressInfo, SimulatedLoop
 from foundation.testing.simulation.scheduler import Scheduler
@@ -50,6 +51,8 @@ class SimulatedNetwork:
 
     def __init__(self, scheduler: Scheduler, transcript: Transcript, options: NetworkOptions) -> None:
         self._wire = Wire(scheduler, transcript, options)
+        self.engine = Engine(self._wire)
+        """Where the Zenoh sessions of the hosts meet."""
         self._addresses: dict[str, str] = {}
         self._servers: dict[tuple[str, int], SimulatedServer] = {}
         self._transports: dict[SimulatedTransport, None] = {}
@@ -115,6 +118,7 @@ class SimulatedNetwork:
         for way in ways:
             change(way)
         self._wire.note("network", f"{what}: {where}")
+        self.engine.ways_changed()
 
     def _all(self, hosts: Hosts) -> list[str]:
         if isinstance(hosts, str) or not isinstance(hosts, Iterable):
@@ -141,6 +145,7 @@ class SimulatedNetwork:
         """Take a program that was killed off the network; silently, if its machine is gone too."""
         if silently:
             self._wire.down.add(loop.address)
+        self.engine.killed(loop.address, silently=silently)
         self._servers = {key: server for key, server in self._servers.items() if server.loop is not loop}
         for transport in [transport for transport in self._transports if transport.loop is loop]:
             del self._transports[transport]
