@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from foundation.testing.simulation.loop import SimulatedLoop
 from foundation.testing.simulation.pipe import Pipe
-from foundation.testing.simulation.scheduler import Timer
 from foundation.testing.simulation.server import SimulatedServer
 from foundation.testing.simulation.streams import Address, SimulatedTransport
+from foundation.testing.simulation.turns import Timer
 from foundation.testing.simulation.wire import Wire, cancel
 
 

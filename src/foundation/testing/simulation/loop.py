@@ -19,7 +19,8 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple
 from foundation.errors import NotSimulatedError
 from foundation.testing.simulation.node_sources import SimulatedClock, SimulatedSources
 from foundation.testing.simulation.numbered import NumberedFuture, NumberedTask
-from foundation.testing.simulation.scheduler import Job, Lane, Scheduler, TimedJob
+from foundation.testing.simulation.scheduler import Scheduler
+from foundation.testing.simulation.turns import Job, Lane, TimedJob
 from foundation.testing.simulation.unsimulated import refuse_the_rest
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from foundation.testing.simulation.scheduler import Timer
+from foundation.testing.simulation.turns import Timer
 from foundation.testing.simulation.wire import Wire, cancel
 
 

@@ -6,8 +6,9 @@ import random
 from typing import Protocol
 
 from foundation.testing.simulation.links import Latency, NetworkOptions, Way
-from foundation.testing.simulation.scheduler import Scheduler, Timer
+from foundation.testing.simulation.scheduler import Scheduler
 from foundation.testing.simulation.transcript import Transcript
+from foundation.testing.simulation.turns import Timer
 
 _WITHIN_A_HOST = Latency(0.000_02, 0.0)
 
