@@ -9,9 +9,10 @@ import pytest
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.errors import RefusedError, UnreachableError
+from foundation.fabric.dialing import dial
 from foundation.fabric.door import Door, knock
 from foundation.fabric.handshake import Identity
-from foundation.fabric.link import Link, dial
+from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.testing.simulation import SimulatedHost, Simulation
 

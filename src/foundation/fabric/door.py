@@ -54,7 +54,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._beside: asyncio.Server | None = None
         self._strangers: dict[AcceptedLink, asyncio.TimerHandle] = {}
-        self._connections: set[AcceptedLink] = set()
+        self._connections: dict[AcceptedLink, None] = {}
         self._all_gone = asyncio.Event()
         self._logged: set[tuple[str, str]] = set()
         self.port = 0
@@ -104,7 +104,7 @@ class Door:
         return link
 
     def _arrived(self, link: AcceptedLink) -> None:
-        self._connections.add(link)
+        self._connections[link] = None
         if self._server is None:
             link.abort()
         elif len(self._strangers) >= self._options.max_strangers:
@@ -128,7 +128,7 @@ class Door:
 
     def _ended(self, link: AcceptedLink) -> None:
         self._no_stranger(link)
-        self._connections.discard(link)
+        self._connections.pop(link, None)
         if not self._connections:
             self._all_gone.set()
 

@@ -2,8 +2,8 @@
 
 What one session does reaches the others after the time that a packet takes, in order for each pair. While the way is
 cut it waits, as TCP would have it. A session that hears nothing from another for the lease gives the link up and says
-so, also when only one direction is cut, as Zenoh was seen to do. Sessions of a killed program end at once for those that
-it can still reach; those of a paused one when the lease is over.
+so, also when only one direction is cut, as Zenoh was seen to do. Sessions of a killed program end at once for those
+that it can still reach; those of a paused one when the lease is over.
 """
 
 from __future__ import annotations

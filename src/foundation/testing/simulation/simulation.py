@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from foundation.errors import SimulationError
@@ -100,8 +102,10 @@ class Simulation:
                 raise SimulationError(message) from error
         finally:
             self.transcript.seal()
-            for host in self._hosts.values():
-                host.bury()
+            with _unheard():
+                for host in self._hosts.values():
+                    host.bury()
+                gc.collect()
         return outcome
 
     def _add(self, name: str, address: str) -> SimulatedHost:
@@ -114,6 +118,17 @@ class Simulation:
         numbers = range(len(self._hosts) - 1, len(self._hosts) + len(taken) + 1)
         addresses = (f"10.0.{number // _HOSTS_PER_NET}.{number % _HOSTS_PER_NET + 1}" for number in numbers)
         return next(address for address in addresses if address not in taken)
+
+
+@contextmanager
+def _unheard() -> Generator[None]:
+    """Say nothing of coroutines that await while they are closed: what they wait for is gone with their hosts."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 async def _tell(story: Callable[..., Coroutine[Any, Any, T]], args: tuple[object, ...]) -> T:
