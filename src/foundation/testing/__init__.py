@@ -1,0 +1,16 @@
+"""Test kits for programs made with Foundation: real nodes that are killed, paused and cut off."""
+
+from foundation.testing.cluster import Side, TestCluster, TestNode
+from foundation.testing.errors import UnsupportedFault, WaitFailed
+from foundation.testing.real import ProcessCluster, ProcessNode, Sighting
+
+__all__ = [
+    "ProcessCluster",
+    "ProcessNode",
+    "Side",
+    "Sighting",
+    "TestCluster",
+    "TestNode",
+    "UnsupportedFault",
+    "WaitFailed",
+]
