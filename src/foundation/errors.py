@@ -32,7 +32,10 @@
     │   ├── NodeDown                  the node went down; the outcome is unknown
     │   ├── DeadlockError             somewhere down the line a call would have waited for itself, and was refused
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
-    └── NoEligibleNodeError           no member can run that process
+    ├── NoEligibleNodeError           no member can run that process
+    └── in foundation.testing
+        ├── UnsupportedFault          that kind of cluster cannot bring about that fault (also a NotImplementedError)
+        └── WaitFailed                what a test waited for did not come (also an AssertionError)
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from foundation import Cluster, Process
 from foundation.errors import NoSuchNameError
@@ -17,6 +18,9 @@ class Tally(Process, wire_name="tests.Tally"):
         self.total += number
         return self.total
 
+    async def load(self, size: int) -> bytes:
+        return bytes(size)
+
 
 async def start_tally(cluster: Cluster, name: str) -> None:
     await cluster.start_process(Tally, name=name)
@@ -24,6 +28,12 @@ async def start_tally(cluster: Cluster, name: str) -> None:
 
 async def add(cluster: Cluster, name: str, number: int) -> int:
     return await cluster.ref(Tally, name).add(number)
+
+
+async def time_to_load(cluster: Cluster, name: str, size: int) -> float:
+    before = time.monotonic()
+    assert len(await cluster.ref(Tally, name).load(size)) == size
+    return time.monotonic() - before
 
 
 async def echo(cluster: Cluster, value: dict[str, list[int]], *, times: int = 1) -> list[object]:

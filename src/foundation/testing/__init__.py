@@ -2,9 +2,10 @@
 
 from foundation.testing.cluster import Side, TestCluster, TestNode
 from foundation.testing.errors import UnsupportedFault, WaitFailed
-from foundation.testing.real import ProcessCluster, ProcessNode, Sighting
+from foundation.testing.real import HostCluster, ProcessCluster, ProcessNode, Sighting
 
 __all__ = [
+    "HostCluster",
     "ProcessCluster",
     "ProcessNode",
     "Side",
