@@ -125,6 +125,8 @@ class Child:
 
     def end_now(self) -> None:
         """Kill the program and what it started, waiting for nothing."""
+        if self.process.returncode is not None:  # its id may be another's by now
+            return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

@@ -25,6 +25,7 @@ class Hosts:
     def __init__(self, count: int) -> None:
         self._prefix = f"fnd-{os.getpid()}-{next(_numbers)}"
         self._cuts: set[tuple[int, int]] = set()
+        self._is_made = False
         self.count = count
 
     def namespace(self, host: int) -> str:
@@ -72,6 +73,7 @@ class Hosts:
 
     def make(self) -> None:
         """Make the namespaces."""
+        self._is_made = True
         bridge = self.namespace(0)
         _run("ip", "netns", "add", bridge)
         self._ip(0, "link", "add", "name", "bridge0", "type", "bridge")
@@ -90,9 +92,12 @@ class Hosts:
             self._ip(host, "rule", "del", "pref", "0")
 
     def remove(self) -> None:
-        """Remove the namespaces, as far as they were made."""
+        """Remove the namespaces, as far as they were made; safe to call twice."""
+        if not self._is_made:
+            return
         for host in range(self.count + 1):
             subprocess.run(["ip", "netns", "delete", self.namespace(host)], capture_output=True, check=False)
+        self._is_made = False
 
     def run(self, host: int, *command: str) -> None:
         """Run a command on a host."""

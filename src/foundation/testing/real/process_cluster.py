@@ -111,15 +111,19 @@ class ProcessCluster:
         """Kill what still runs, without an event loop: for the end of a test that did not leave the block."""
         for node in self._nodes:
             node.end_now()
-        if self._folder != Path():
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
 
     async def _prepare(self, stack: AsyncExitStack) -> None:
         """Make what the nodes need; ``stack`` takes it away."""
         self._folder = Path(tempfile.mkdtemp(prefix="foundation-test-"))
-        stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        stack.callback(self._remove_folder)
         await stack.enter_async_context(self._tasks)
         stack.push_async_callback(self._close_nodes)
+
+    def _remove_folder(self) -> None:
+        if self._folder != Path():
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = Path()
 
     async def _close_nodes(self) -> None:
         await asyncio.gather(*(node.close() for node in self._nodes))
