@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,17 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for path in SOURCE.rglob("*.py")
 )
+pytestmark = pytest.mark.timeout(120)  # the first test imports them all
 HEAVY = ("numpy", "rich", "typer", "zenoh", "zeroconf")
 
 # Runs in an interpreter that has imported nothing of ours: a fork of it is as fresh, and much faster to have.
-# The child writes its failure, if any, to a pipe; the parent prints {module: failure} as JSON.
+# Each of the first forks takes its share of the modules, and prints {module: failure} as one line of JSON.
 EACH_IN_A_FORK = """
 import os, sys
-failures = {}
-for module in sys.argv[1:]:
+modules = sys.argv[1:]
+shares = os.cpu_count() or 1
+
+def failure_of(module):
     reading, writing = os.pipe()
     if not (child := os.fork()):
         try:
@@ -33,22 +37,29 @@ for module in sys.argv[1:]:
     with open(reading, "rb") as pipe:
         report = pipe.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
-    if report or status:
-        failures[module] = report or f"the interpreter ended with status {status}"
-import json
-print(json.dumps(failures))
+    return report or (status and f"the interpreter ended with status {status}")
+
+for share in range(shares):
+    if not os.fork():
+        failures = {module: why for module in modules[share::shares] if (why := failure_of(module))}
+        import json
+        os.write(1, json.dumps(failures).encode() + b"\\n")
+        os._exit(0)
+for share in range(shares):
+    os.wait()
 """
 
 
 def run_python(program: str, *arguments: str) -> str:
     command = [sys.executable, "-W", "error", "-c", program, *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=25).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=100).stdout
 
 
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str]:
-    found: dict[str, str] = json.loads(run_python(EACH_IN_A_FORK, *MODULES).splitlines()[-1])
-    return found
+    shares = [json.loads(line) for line in run_python(EACH_IN_A_FORK, *MODULES).splitlines()]
+    assert len(shares) == os.cpu_count()
+    return {module: why for share in shares for module, why in share.items()}
 
 
 @pytest.mark.parametrize("module", MODULES)

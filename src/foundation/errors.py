@@ -33,10 +33,13 @@
     │   ├── DeadlockError             somewhere down the line a call would have waited for itself, and was refused
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
     ├── NoEligibleNodeError           no member can run that process
-    └── SimulationError               a simulated run went wrong (foundation.testing)
-        ├── StuckError                nothing is left to do, or the limit is reached; says what every node waits for
-        ├── HostKilledError           the simulated host was killed before that was finished
-        └── NotSimulatedError         the simulation does not have that (also a NotImplementedError)
+    └── in foundation.testing.errors
+        ├── SimulationError           a simulated run went wrong
+        │   ├── StuckError            nothing is left to do, or the limit is reached; says what every node waits for
+        │   ├── HostKilledError       the simulated host was killed before that was finished
+        │   └── NotSimulatedError     the simulation does not have that (also a NotImplementedError)
+        ├── UnsupportedFault          that kind of cluster cannot bring about that fault (also a NotImplementedError)
+        └── WaitFailed                what a test waited for did not come (also an AssertionError)
 """
 
 from __future__ import annotations
@@ -193,19 +196,3 @@ class RemoteError(CallError):
 
 class NoEligibleNodeError(FoundationError):
     """No member of the cluster can run the process."""
-
-
-class SimulationError(FoundationError):
-    """A simulated run went wrong."""
-
-
-class StuckError(SimulationError):
-    """A simulated run cannot go on; the message lists what every node waits for."""
-
-
-class HostKilledError(SimulationError):
-    """The simulated host was killed before it had finished that, or before it could begin."""
-
-
-class NotSimulatedError(SimulationError, NotImplementedError):
-    """Code under test asked its event loop for something that the simulation does not have."""

@@ -293,6 +293,25 @@ async def test_frames_of_a_past_incarnation_are_dropped(nodes: Nodes) -> None:
     assert len(two.got) == 51
 
 
+async def test_what_comes_late_from_a_node_that_is_gone_does_not_bring_it_back(nodes: Nodes) -> None:
+    """A node that was forgotten is not in the cluster, whatever of it is still on its way."""
+    one = await nodes.start()
+    two = nodes.make()
+    async with two.fabric:
+        two.fabric.announce(b"two")
+        await nodes.meet(one, two)
+        two.send(one, "hello")
+        await eventually(lambda: one.got)
+    await eventually(lambda: not one.fabric.present())
+    one.fabric.forget(two.id)
+    one.fabric.peers.admits = lambda node, incarnation: node != two.id or incarnation > 1
+    late = [pack_resume(Resume(1, 7, 0, answer_wanted=True, seen={})), pack_frames(1, 1, 0, [b"\xc0"])]
+    for packet in late:
+        one.fabric.peers.routed(two.id, memoryview(packet))
+        with pytest.raises(NotDelivered):
+            one.send(two, "are you there?")
+
+
 # --- topics --------------------------------------------------------------------------------------------------
 
 

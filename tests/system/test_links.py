@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from foundation.testing.real.hosts import hosts, why_no_hosts
 from tests.programs import Playground, Program, playground
-from tests.system.hosts import REASON, can_make_hosts, hosts
 from tests.system.stories import SERVE, telling, told
 
-needs_hosts = pytest.mark.skipif(not can_make_hosts(), reason=REASON)
+needs_hosts = pytest.mark.skipif(why_no_hosts() is not None, reason=str(why_no_hosts()))
 needs_nft = pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft (Debian: nftables) for a firewall rule")
 needs_tc = pytest.mark.skipif(shutil.which("tc") is None, reason="needs tc (Debian: iproute2) for a slow line")
 

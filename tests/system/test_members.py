@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from foundation.testing.real.hosts import Hosts, hosts, why_no_hosts
 from tests.programs import Playground, playground
-from tests.system.hosts import REASON, Hosts, can_make_hosts, hosts
 from tests.system.watching import Watcher, watcher
 
 HELLO = Path(__file__).parents[2] / "examples" / "hello.py"
 SHORT = {"LEASE_S": "1", "DOWN_AFTER_S": "2"}
-needs_hosts = pytest.mark.skipif(not can_make_hosts(), reason=REASON)
+needs_hosts = pytest.mark.skipif(why_no_hosts() is not None, reason=str(why_no_hosts()))
 
 
 async def _enter(stack: AsyncExitStack, *started: Watcher) -> None:

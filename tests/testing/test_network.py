@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from foundation.errors import SimulationError
+from foundation.testing.errors import SimulationError
 from foundation.testing.simulation import Latency, NetworkOptions, SimulatedHost, Simulation
 
 PORT = 7000

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import pytest
 
 from foundation.core.sources import chance, clock, new_node_id
-from foundation.errors import HostKilledError, NotSimulatedError, RunningLoopError, SimulationError, StuckError
+from foundation.errors import RunningLoopError
+from foundation.testing.errors import HostKilledError, NotSimulatedError, SimulationError, StuckError
 from foundation.testing.simulation import Simulation
 
 T = TypeVar("T")

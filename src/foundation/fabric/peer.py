@@ -49,6 +49,10 @@ class Owner(Protocol):
         """Tell that the other side has forgotten the session: what was under way is lost."""
         ...
 
+    def refused(self, peer: Peer) -> None:
+        """Tell that the node speaks as an incarnation that may not."""
+        ...
+
     def acknowledge_later(self, peer: Peer) -> None:
         """Have :meth:`Peer.acknowledge` called soon."""
         ...
@@ -93,6 +97,11 @@ class Peer:
         self._session = Session(self._options.window_bytes, self._options.most_frame_bytes)
         self._session_id = chance().getrandbits(63) | 1
         self._their_session = 0
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the other side has ever been admitted."""
+        return self._their_session != 0
 
     @property
     def way(self) -> Way | None:
@@ -302,6 +311,7 @@ class Peer:
     def _resumed(self, path: Path, resume: Resume) -> None:
         if not self._owner.admitted(self.node, resume.incarnation):
             self._owner.drop(f"incarnation {resume.incarnation} of {self.node[:8]} is past")
+            self._owner.refused(self)
             return
         if self._their_session not in (0, resume.session):
             self._begin_session()

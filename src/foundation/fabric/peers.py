@@ -163,6 +163,7 @@ class Peers:
         else:
             if not payload or not splitter.is_empty:
                 self.drop("a packet that ends too early")
+        self.refused(peer)
 
     def admitted(self, node: NodeId, incarnation: int) -> bool:
         """See the port."""
@@ -176,6 +177,12 @@ class Peers:
             self.receive(node, frames, channel)
         except Exception:
             logger.exception("what came from node %s could not be handled", node[:8])
+
+    def refused(self, peer: Peer) -> None:
+        """See the port. What is left over from a node that has gone is not kept: sends to it must fail."""
+        node = peer.node
+        if not peer.has_session and node not in self._present and self._peers.get(node) is peer:
+            self.forget(node)
 
     def acknowledge_later(self, peer: Peer) -> None:
         """See the port. One timer serves all peers."""

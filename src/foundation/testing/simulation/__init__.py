@@ -20,7 +20,7 @@ of its own::
 
 A run is repeated by its seed. For that, start Python with ``PYTHONHASHSEED=0``, and have code under test take time and
 chance from :mod:`foundation.core.sources` or its event loop. What is not simulated (threads, subprocesses, signals,
-real sockets) raises :class:`foundation.errors.NotSimulatedError`.
+real sockets) raises :class:`foundation.testing.errors.NotSimulatedError`.
 """
 
 from foundation.testing.simulation.host import SimulatedHost, SimulatedTask

@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from foundation.cluster import Cluster, start_cluster
-from foundation.errors import SimulationError
 from foundation.fabric import FabricOptions
 from foundation.membership import MemberStatus
 from foundation.processes import ProcessOptions
+from foundation.testing.errors import SimulationError
 from foundation.testing.simulation.host import SimulatedHost, SimulatedTask
 from foundation.testing.simulation.simulation import Simulation
 

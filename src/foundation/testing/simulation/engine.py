@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from foundation.core.identity import NodeId
-from foundation.errors import SimulationError, UnreachableError
+from foundation.errors import UnreachableError
 from foundation.fabric.transport import SessionSettings, Undo
 from foundation.fabric.transports.memory import MemoryNetwork, MemorySession, matches
+from foundation.testing.errors import SimulationError
 from foundation.testing.simulation.loop import SimulatedLoop
 from foundation.testing.simulation.wire import Wire
 

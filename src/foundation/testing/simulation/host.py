@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from foundation.errors import HostKilledError, SimulationError
+from foundation.testing.errors import HostKilledError, SimulationError
 from foundation.testing.simulation.loop import SimulatedLoop
 from foundation.testing.simulation.network import SimulatedNetwork
 from foundation.testing.simulation.numbered import NumberedTask

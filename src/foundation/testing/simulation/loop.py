@@ -16,7 +16,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
-from foundation.errors import NotSimulatedError
+from foundation.testing.errors import NotSimulatedError
 from foundation.testing.simulation.node_sources import SimulatedClock, SimulatedSources
 from foundation.testing.simulation.numbered import NumberedFuture, NumberedTask
 from foundation.testing.simulation.scheduler import Scheduler

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar, cast
 
-from foundation.errors import SimulationError
+from foundation.testing.errors import SimulationError
 from foundation.testing.simulation.connecting import Attempt
 from foundation.testing.simulation.engine import Engine
 from foundation.testing.simulation.links import Latency, NetworkOptions, Way

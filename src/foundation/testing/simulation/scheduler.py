@@ -20,7 +20,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 
-from foundation.errors import RunningLoopError, StuckError
+from foundation.errors import RunningLoopError
+from foundation.testing.errors import StuckError
 from foundation.testing.simulation.turns import Job, Lane, TimedJob, Timer
 from foundation.testing.simulation.waiting import what_waits
 

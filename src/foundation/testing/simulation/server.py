@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from foundation.errors import NotSimulatedError
+from foundation.testing.errors import NotSimulatedError
 from foundation.testing.simulation.loop import SimulatedLoop
 from foundation.testing.simulation.streams import Address, SimulatedTransport
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from foundation.errors import SimulationError
+from foundation.testing.errors import SimulationError
 from foundation.testing.simulation.host import SimulatedHost
 from foundation.testing.simulation.links import NetworkOptions
 from foundation.testing.simulation.network import SimulatedNetwork

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-from foundation.errors import NotSimulatedError
+from foundation.testing.errors import NotSimulatedError
 
 LoopType = TypeVar("LoopType", bound=type[asyncio.AbstractEventLoop])
 

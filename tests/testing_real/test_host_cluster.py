@@ -1,0 +1,129 @@
+"""Nodes on hosts of their own, between which cables are pulled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from foundation.testing import HostCluster, ProcessNode
+from tests.testing_real import on_nodes
+from tests.testing_real.test_process_cluster import kill_and_restart, statuses
+from tests.waiting import turns_until
+
+pytestmark = [
+    pytest.mark.skipif(HostCluster.why_not() is not None, reason=str(HostCluster.why_not())),
+    pytest.mark.timeout(60),
+]
+LEASE_S = 1.0
+DOWN_AFTER_S = 2.0
+SHORT: dict[str, Any] = {"fabric": {"lease_s": LEASE_S}, "membership": {"down_after_s": DOWN_AFTER_S}}
+
+
+async def all_see(cut_off: ProcessNode, others: Iterable[ProcessNode], status: str, timeout_s: float) -> None:
+    async with asyncio.TaskGroup() as group:
+        for other in others:
+            group.create_task(other.until_sees(cut_off, status, timeout_s))
+            group.create_task(cut_off.until_sees(other, status, timeout_s))
+
+
+async def test_a_cut_is_seen_on_both_sides_by_everybody() -> None:
+    """One of three that is cut off is unreachable on both sides, for everybody, within lease + 1 s."""
+    async with HostCluster(nodes=3, fabric={"lease_s": LEASE_S}) as cluster:
+        first, second, third = cluster.nodes
+        await cluster.partition(third, {first, second})
+        await all_see(third, (first, second), "unreachable", LEASE_S + 1)
+
+
+async def test_a_short_cut_downs_nobody_and_ends_in_agreement() -> None:
+    """A cut that both sides have noticed is over within 5 s of its heal, and nobody was down."""
+    async with HostCluster(nodes=3, fabric={"lease_s": LEASE_S}) as cluster:
+        first, second, third = cluster.nodes
+        await cluster.partition([third], [first, second])
+        await first.until_sees(third, "unreachable", LEASE_S + 1)
+        await second.until_sees(third, "unreachable", LEASE_S + 1)
+        await cluster.heal()
+        await cluster.until_agreed(5.0)
+        assert not any("down" in statuses(node) for node in cluster.nodes)
+
+
+async def test_two_nodes_that_gave_each_other_up_agree_again() -> None:
+    """Who has been given up, on both sides, is up again within 5 s of the heal."""
+    async with HostCluster(nodes=2, **SHORT) as cluster:
+        first, second = cluster.nodes
+        await cluster.partition(first, second)
+        await all_see(first, [second], "down", LEASE_S + 2 * DOWN_AFTER_S)
+        await cluster.heal()
+        await cluster.until_agreed(5.0)
+
+
+async def test_a_node_that_two_gave_up_is_down_for_both() -> None:
+    """One of three that is cut off for long is down on both sides, for everybody, and up again after the heal."""
+    async with HostCluster(nodes=3, **SHORT) as cluster:
+        first, second, third = cluster.nodes
+        await cluster.partition(third, (first, second))
+        await all_see(third, (first, second), "down", LEASE_S + 2 * DOWN_AFTER_S)
+        await cluster.heal()
+        await cluster.until_agreed(5.0)
+
+
+async def test_a_cut_between_two_of_three_downs_nobody() -> None:
+    """Two that are cut from each other for long stay members as long as both reach the third."""
+    async with HostCluster(nodes=3, **SHORT) as cluster:
+        first, second, third = cluster.nodes
+        await cluster.partition(second, third)
+        await second.until_sees(third, "unreachable")
+        await third.until_sees(second, "unreachable")
+        await turns_until(asyncio.get_running_loop().time() + 2 * DOWN_AFTER_S)
+        await cluster.heal()
+        await cluster.until_agreed(10.0)
+        assert not any("down" in statuses(node) for node in (first, second, third))
+
+
+async def test_a_oneway_cut_ends_in_agreement() -> None:
+    """What one node cannot send, and what it still hears, leaves nobody with a wrong picture after the heal."""
+    async with HostCluster(nodes=3, **SHORT) as cluster:
+        first, second, third = cluster.nodes
+        await cluster.partition_oneway(third, (first, second))
+        await first.until_sees(third, "unreachable")
+        await second.until_sees(third, "unreachable")
+        await cluster.heal()
+        await cluster.until_agreed(10.0)
+
+
+async def test_a_flapping_link_ends_in_agreement() -> None:
+    """A link that goes and comes twenty times, sometimes for longer than the lease, leaves nobody out."""
+    async with HostCluster(nodes=3, **SHORT) as cluster:
+        first, _, third = cluster.nodes
+        now = asyncio.get_running_loop().time
+        for turn in range(20):
+            await cluster.partition(first, third)
+            await turns_until(now() + (1.5 * LEASE_S if turn % 10 == 9 else 0.1))
+            await cluster.heal()
+            await turns_until(now() + 0.05)
+        await cluster.until_agreed(10.0)
+
+
+async def test_a_rate_holds_back_what_a_node_sends() -> None:
+    """At 200 kB/s, 200 kB take at least half a second to come from a node; unlimited they do not, before or after."""
+    async with HostCluster(nodes=2, modules=["tests.testing_real.on_nodes"]) as cluster:
+        first, second = cluster.nodes
+        await second.run(on_nodes.start_tally, "tally")
+        free_s = await first.run(on_nodes.time_to_load, "tally", 200_000)
+        await cluster.rate(second, 200_000)
+        held_s = await first.run(on_nodes.time_to_load, "tally", 200_000)
+        await cluster.rate(second, None)
+        assert free_s < 0.5 <= held_s
+        for _ in range(20):  # TCP finds out after a while
+            if await first.run(on_nodes.time_to_load, "tally", 200_000) < 0.5:
+                return
+        pytest.fail("it is still slow")
+
+
+async def test_a_scenario_runs_on_hosts_too() -> None:
+    """The scenario that runs on processes runs on hosts, where the new node has the address of the old one."""
+    async with HostCluster(nodes=3, **SHORT) as cluster:
+        await kill_and_restart(cluster)
+        assert len({node.address for node in cluster.nodes}) == 3
