@@ -11,8 +11,8 @@ import pytest
 
 import foundation
 from foundation.cluster import Cluster
-from foundation.testing.simulation import Simulation
-from foundation.testing.simulation.cluster import SimulatedCluster
+from foundation.errors import CallTimeout, NodeDown, RemoteError
+from foundation.testing import SimulatedCluster, WaitFailed, simulate
 
 LEASE_S = 3.0
 
@@ -26,16 +26,6 @@ class Counter(foundation.Process, wire_name="simulated.Counter"):
         return self.value
 
 
-def started(nodes: int, seed: int = 1) -> tuple[Simulation, SimulatedCluster]:
-    simulation = Simulation(seed)
-    return simulation, SimulatedCluster(simulation, nodes)
-
-
-def statuses(cluster: SimulatedCluster, seen_by: int, of: int) -> str | None:
-    """Return what one node thinks of another."""
-    return dict(cluster.nodes[seen_by].members()).get(cluster.nodes[of].name)
-
-
 async def count(cluster: Cluster, name: str) -> list[int]:
     """Start a counter on another node and call it."""
     node = next(member for member in cluster.members() if member.name == name)
@@ -43,127 +33,166 @@ async def count(cluster: Cluster, name: str) -> list[int]:
     return [await counter.add(n) for n in (1, 2, 3)]
 
 
+async def fail(_cluster: Cluster) -> None:
+    message = "no luck"
+    raise LookupError(message)
+
+
+async def never(_cluster: Cluster) -> None:
+    await asyncio.Event().wait()
+
+
+async def status(cluster: SimulatedCluster, seen_by: int, of: int) -> str | None:
+    """Return what one node thinks of another."""
+    return dict(await cluster.nodes[seen_by].members()).get(cluster.nodes[of].name)
+
+
 @pytest.mark.parametrize("nodes", [1, 2, 7])
 def test_nodes_meet_and_call_each_other(nodes: int) -> None:
     """All of them see all of them, and calls go over simulated direct links."""
-    simulation, cluster = started(nodes)
 
-    async def story() -> list[int]:
-        cluster.start()
-        await cluster.until_agreed()
-        return await cluster.nodes[0].run(count, cluster.nodes[-1].name)
+    async def scenario(cluster: SimulatedCluster) -> tuple[list[int], float]:
+        return await cluster.nodes[0].run(count, cluster.nodes[-1].name), cluster.simulation.now
 
-    assert simulation.run(story) == [1, 3, 6]
-    assert simulation.now < 5
+    counted, took_s = simulate(scenario, nodes)
+    assert counted == [1, 3, 6]
+    assert took_s < 5
 
 
 def test_a_killed_node_is_down_at_once() -> None:
     """Its host refuses connections, so nobody waits for the time that a lost machine gets."""
-    simulation, cluster = started(3)
 
-    async def story() -> float:
-        cluster.start()
-        await cluster.until_agreed()
-        before = simulation.now
+    async def scenario(cluster: SimulatedCluster) -> None:
         cluster.nodes[2].kill()
-        await cluster.until_agreed()
-        return simulation.now - before
+        await cluster.until_agreed(1.0)
+        assert [seen.status for seen in cluster.nodes[0].sightings][-1] == "down"
 
-    assert simulation.run(story) < 1
+    simulate(scenario)
+
+
+def test_a_crashed_machine_is_down_after_a_while() -> None:
+    """Nothing answers where it was, so it may come back, for as long as a member gets."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        cluster.nodes[2].crash()
+        with pytest.raises(WaitFailed, match=r"node-0 sees .*node-2 .*unreachable"):
+            await cluster.until_agreed(LEASE_S + 5)
+        await cluster.until_agreed(20)
+
+    simulate(scenario)
 
 
 @pytest.mark.parametrize("cut", ["both ways", "one way"])
 def test_a_cut_between_halves_heals(cut: str) -> None:
     """Unreachable within the lease and a second, down after ten more, and members again, once it is healed."""
-    simulation, cluster = started(5)
-    one, other = [node.host for node in cluster.nodes[:3]], [node.host for node in cluster.nodes[3:]]
 
-    async def story() -> None:
-        cluster.start()
-        await cluster.until_agreed()
-        if cut == "both ways":
-            simulation.network.partition(one, other)
-        else:
-            simulation.network.partition_oneway(one, other)
-        await asyncio.sleep(LEASE_S + 1)
-        assert statuses(cluster, 0, 4) == statuses(cluster, 4, 0) == "unreachable"
-        await asyncio.sleep(30)
-        assert [len(node.members()) for node in cluster.nodes] == [3, 3, 3, 2, 2]
-        simulation.network.heal()
+    async def scenario(cluster: SimulatedCluster) -> None:
+        one, other = cluster.nodes[:3], cluster.nodes[3:]
+        await (cluster.partition if cut == "both ways" else cluster.partition_oneway)(one, other)
+        await cluster.nodes[0].until_sees(cluster.nodes[4], "unreachable", LEASE_S + 1)
+        await cluster.nodes[4].until_sees(cluster.nodes[0], "unreachable", 0.1)
+        await cluster.nodes[0].until_sees(cluster.nodes[4], "down", 30)
+        await asyncio.sleep(10)
+        assert [len(node.view()) for node in cluster.nodes] == [3, 3, 3, 2, 2]
+        await cluster.heal()
         await cluster.until_agreed()
 
-    simulation.run(story)
+    simulate(scenario, nodes=5)
 
 
 def test_a_cut_between_two_of_three_downs_nobody() -> None:
     """Who is still seen by a third is unreachable for as long as it takes, and never down."""
-    simulation, cluster = started(3)
 
-    async def story() -> None:
-        cluster.start()
-        await cluster.until_agreed()
-        simulation.network.partition(cluster.nodes[0].host, cluster.nodes[1].host)
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.partition(cluster.nodes[0], cluster.nodes[1])
         await asyncio.sleep(120)
-        assert statuses(cluster, 0, 1) == statuses(cluster, 1, 0) == "unreachable"
-        assert statuses(cluster, 2, 0) == statuses(cluster, 2, 1) == "up"
-        simulation.network.heal()
+        assert await status(cluster, 0, 1) == await status(cluster, 1, 0) == "unreachable"
+        assert await status(cluster, 2, 0) == await status(cluster, 2, 1) == "up"
+        await cluster.heal()
         await cluster.until_agreed()
 
-    simulation.run(story)
+    simulate(scenario)
 
 
 def test_a_pause_shorter_than_the_lease_is_not_noticed_and_a_longer_one_is() -> None:
     """A node that stood still is unreachable to the others, and they to it, until it goes on."""
-    simulation, cluster = started(3)
 
-    async def story() -> None:
-        cluster.start()
-        await cluster.until_agreed()
-        cluster.nodes[2].pause()
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, _, third = cluster.nodes
+        third.pause()
         await asyncio.sleep(LEASE_S - 1)
-        assert statuses(cluster, 0, 2) == "up"
-        cluster.nodes[2].resume()
+        assert await status(cluster, 0, 2) == "up"
+        third.resume()
         await asyncio.sleep(LEASE_S)
         assert cluster.disagreement() is None
-        cluster.nodes[2].pause()
-        await asyncio.sleep(LEASE_S + 1)
-        assert statuses(cluster, 0, 2) == "unreachable"
-        cluster.nodes[2].resume()
+        third.pause()
+        await first.until_sees(third, "unreachable", LEASE_S + 1)
+        third.resume()
         await cluster.until_agreed()
 
-    simulation.run(story)
+    simulate(scenario)
 
 
 def test_a_node_leaves_and_comes_back() -> None:
     """Who leaves is gone at once; a new program at the same host is a new member."""
-    simulation, cluster = started(3)
 
-    async def story() -> None:
-        cluster.start()
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, second, _ = cluster.nodes
+        await second.leave()
+        await cluster.until_agreed(0.5)
+        assert len(await first.members()) == 2
+        await second.start()
         await cluster.until_agreed()
-        await cluster.nodes[1].leave()
-        await cluster.until_agreed()
-        assert len(cluster.nodes[0].members()) == 2
-        cluster.nodes[1].start()
-        await asyncio.sleep(5)
-        assert cluster.nodes[1].is_up
-        await cluster.until_agreed()
+        assert len(await first.members()) == 3
 
-    simulation.run(story)
+    simulate(scenario)
+
+
+def test_what_is_run_at_a_node_can_fail() -> None:
+    """What it raises, the end of its node and the end of its time are told apart."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        node = cluster.nodes[0]
+        with pytest.raises(RemoteError, match="LookupError: no luck") as failure:
+            await node.run(fail)
+        assert isinstance(failure.value.__cause__, LookupError)
+        with pytest.raises(CallTimeout, match="never"):
+            await node.run(never)
+        running = asyncio.ensure_future(node.run(never))
+        await asyncio.sleep(1)
+        node.kill()
+        with pytest.raises(NodeDown):
+            await running
+
+    simulate(scenario, nodes=1, run_timeout_s=5)
+
+
+def test_a_failed_scenario_says_how_to_repeat_it() -> None:
+    """The error has the seed and what has happened last."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        cluster.nodes[0].kill()
+        assert not cluster.nodes
+
+    with pytest.raises(AssertionError) as failure:
+        simulate(scenario, seed=4711)
+    (note,) = failure.value.__notes__
+    assert "seed 4711" in note
+    assert "node-0  killed" in note
 
 
 PROGRAM = """
 from tests.testing.test_simulated_cluster import *
-simulation, cluster = started(8, seed=int(sys.argv[1]))
-async def story():
-    cluster.start()
-    await cluster.until_agreed()
-    simulation.network.partition([node.host for node in cluster.nodes[:3]], [node.host for node in cluster.nodes[3:]])
+
+async def scenario(cluster):
+    await cluster.partition(cluster.nodes[:3], cluster.nodes[3:])
     await asyncio.sleep(20)
-    simulation.network.heal()
+    await cluster.heal()
     await cluster.until_agreed()
     await cluster.nodes[0].run(count, cluster.nodes[-1].name)
-simulation.run(story)
+    return cluster.simulation
+
+simulation = simulate(scenario, 8, seed=int(sys.argv[1]))
 print(simulation.turns, simulation.transcript.digest())
 """
 

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+
+import msgspec
 
 from foundation.cluster import Cluster
+from foundation.discovery import DiscoveryOptions
+from foundation.fabric import FabricOptions
+from foundation.membership import MembershipOptions
+from foundation.processes import ProcessOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_SECTIONS: dict[str, type] = {
+    "fabric": FabricOptions,
+    "membership": MembershipOptions,
+    "discovery": DiscoveryOptions,
+    "processes": ProcessOptions,
+}
+
+
+class Sighting(NamedTuple):
+    """What a node said about another one, and when it was heard, by the clock of the test's event loop."""
+
+    at: float
+    name: str
+    node_id: str
+    status: str
 
 
 class TestNode(Protocol):
@@ -22,6 +45,11 @@ class TestNode(Protocol):
     @property
     def node_id(self) -> str:
         """The id of the node that runs, or that ran last."""
+        ...
+
+    @property
+    def sightings(self) -> Sequence[Sighting]:
+        """What the node has said about others since it was started last, oldest first."""
         ...
 
     async def run(
@@ -86,6 +114,14 @@ class TestCluster(Protocol):
     async def until_agreed(self, timeout_s: float = ...) -> None:
         """Wait until all nodes that run see each other as up, and nobody else."""
         ...
+
+
+def options_from(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of :func:`foundation.start_cluster`; whole sections may be given as mappings."""
+    return {
+        key: msgspec.convert(msgspec.to_builtins(value), _SECTIONS[key]) if key in _SECTIONS else value
+        for key, value in given.items()
+    }
 
 
 for _protocol in (TestNode, TestCluster):  # their names look to pytest like classes of tests

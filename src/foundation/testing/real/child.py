@@ -11,10 +11,11 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout, NodeDown, RemoteError
+from foundation.testing.cluster import Sighting
 from foundation.testing.errors import WaitFailed
 from foundation.testing.real.lines import LONGEST_LINE, line_of
 
@@ -23,15 +24,6 @@ _PROGRAM = (
     "import os, sys; sys.path[:] = sys.argv.pop().split(os.pathsep);"
     " from foundation.testing.real.node_program import main; main()"
 )
-
-
-class Sighting(NamedTuple):
-    """What a node said about another one, and when it was heard, by the clock of the test's event loop."""
-
-    at: float
-    name: str
-    node_id: str
-    status: str
 
 
 class Child:

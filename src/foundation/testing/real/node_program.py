@@ -17,22 +17,10 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from foundation.cluster import Cluster, start_cluster
 from foundation.core.tasks import TaskScope
-from foundation.discovery import DiscoveryOptions
-from foundation.fabric import FabricOptions
-from foundation.membership import MembershipOptions
-from foundation.processes import ProcessOptions
+from foundation.testing.cluster import options_from
 from foundation.testing.real.lines import LONGEST_LINE, encoded, line_of
-
-_SECTIONS: dict[str, type] = {
-    "fabric": FabricOptions,
-    "membership": MembershipOptions,
-    "discovery": DiscoveryOptions,
-    "processes": ProcessOptions,
-}
 
 
 def main() -> None:
@@ -60,7 +48,7 @@ class _Node:
         logging.basicConfig(level=setup["log_level"], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         for module in setup["modules"]:
             importlib.import_module(module)
-        async with start_cluster(**_options(setup["options"])) as cluster, TaskScope("commands") as tasks:
+        async with start_cluster(**options_from(setup["options"])) as cluster, TaskScope("commands") as tasks:
             tasks.start(self._tell_events(cluster), "tell events")
             self._tell(event="ready", node_id=cluster.node.node_id, address=cluster.address)
             await self._obey(commands, cluster, tasks)
@@ -106,8 +94,3 @@ async def _call(command: Mapping[str, Any], cluster: Cluster) -> Any:  # noqa: A
     function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
     result = await function(cluster, *command["args"], **command["kwargs"])  # type: ignore[operator]
     return encoded(f"what {command['function']} returns", result)
-
-
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Make of JSON what :func:`start_cluster` takes."""
-    return {key: msgspec.convert(value, _SECTIONS[key]) if key in _SECTIONS else value for key, value in given.items()}

@@ -9,8 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from foundation.cluster import Cluster
 from foundation.errors import AlreadyRunningError, NotRunningError
-from foundation.testing.cluster import TestNode
-from foundation.testing.real.child import Child, Sighting
+from foundation.testing.cluster import Sighting, TestNode
+from foundation.testing.real.child import Child
 from foundation.testing.real.lines import encoded
 
 P = ParamSpec("P")

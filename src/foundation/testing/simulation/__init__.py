@@ -23,6 +23,7 @@ chance from :mod:`foundation.core.sources` or its event loop. What is not simula
 real sockets) raises :class:`foundation.testing.errors.NotSimulatedError`.
 """
 
+from foundation.testing.simulation.cluster import SimulatedCluster, SimulatedNode, simulate
 from foundation.testing.simulation.host import SimulatedHost, SimulatedTask
 from foundation.testing.simulation.links import Latency, NetworkOptions
 from foundation.testing.simulation.network import SimulatedNetwork
@@ -32,9 +33,12 @@ from foundation.testing.simulation.transcript import Transcript
 __all__ = [
     "Latency",
     "NetworkOptions",
+    "SimulatedCluster",
     "SimulatedHost",
     "SimulatedNetwork",
+    "SimulatedNode",
     "SimulatedTask",
     "Simulation",
     "Transcript",
+    "simulate",
 ]

@@ -3,125 +3,372 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from foundation.cluster import Cluster, start_cluster
+from foundation.core.tasks import TaskScope
+from foundation.errors import AlreadyRunningError, CallTimeout, NodeDown, NotRunningError, RemoteError
 from foundation.fabric import FabricOptions
 from foundation.membership import MemberStatus
 from foundation.processes import ProcessOptions
-from foundation.testing.errors import SimulationError
+from foundation.testing.cluster import Side, Sighting, TestNode, options_from
+from foundation.testing.errors import HostKilledError, WaitFailed
 from foundation.testing.simulation.host import SimulatedHost, SimulatedTask
+from foundation.testing.simulation.links import NetworkOptions
 from foundation.testing.simulation.simulation import Simulation
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Scenario = Callable[["SimulatedCluster"], Awaitable[T]]
 
 TRANSPORT = "foundation.testing.simulation.engine:Transport"
 _PORT = 7400
+_SEEDS = 3
 _LOOK_S = 0.05
+_START_TIMEOUT_S = 60.0
+_LAST_LINES = 20
+
+
+@dataclass(eq=False)
+class _Run:
+    """One run of a node's program; what is left of an earlier one changes nothing of a later one."""
+
+    cluster: Cluster | None = None
+    takes_part: bool = False
+    is_paused: bool = False
+    leave: asyncio.Event = field(default_factory=asyncio.Event)
+    sightings: list[Sighting] = field(default_factory=list)
 
 
 class SimulatedNode:
-    """One node, at a host of its own."""
+    """A node of a :class:`SimulatedCluster`, which makes it: one at each simulated host."""
 
-    def __init__(self, host: SimulatedHost, peers: tuple[str, ...], options: dict[str, Any]) -> None:
+    def __init__(
+        self, host: SimulatedHost, peers: Sequence[str], options: Mapping[str, Any], run_timeout_s: float
+    ) -> None:
         self.host = host
-        self.name = host.name
-        self._peers = peers
+        """Where it runs: its clock, its address, and what else can happen to a machine."""
+        self._name = host.name
+        self._peers = tuple(peers)
         self._options = options
-        self._cluster: Cluster | None = None
-        self._is_up = False
-        self._leave: asyncio.Event | None = None
+        self._run_timeout_s = run_timeout_s
+        self._run = _Run()
         self._program: SimulatedTask[None] | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.condition}>"
+
     @property
-    def is_up(self) -> bool:
-        """Tell whether the node takes part."""
-        return self._is_up
+    def name(self) -> str:
+        """The name of the node; it keeps it when it is started again."""
+        return self._name
 
-    def start(self) -> None:
-        """Start the node, or start it again after it ended."""
-        self._program = self.host.restart(self._live) if self._program else self.host.run(self._live)
+    @property
+    def node_id(self) -> str:
+        """The id of the node that runs, or that ran last."""
+        return self._last.node.node_id
 
-    def run(
-        self, function: Callable[Concatenate[Cluster, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> SimulatedTask[T]:
-        """Have a coroutine function run at the node, with its cluster as the first argument."""
-        return self.host.run(lambda: function(self._running(), *args, **kwargs))
+    @property
+    def runs(self) -> bool:
+        """Whether the node takes part, be it paused."""
+        return self._run.takes_part
 
-    def members(self) -> list[tuple[str, str]]:
-        """Return the members as the node sees them: names and statuses."""
-        return [(member.name, str(member.status)) for member in self._running().members()]
+    @property
+    def is_paused(self) -> bool:
+        """Whether the program was told to stand still."""
+        return self.runs and self._run.is_paused
+
+    @property
+    def condition(self) -> str:
+        """What is known about the program, for people."""
+        if self._program is None:
+            return "not started"
+        if self.is_paused:
+            return "paused"
+        return "running" if self.runs else "ended" if self._program.done() else "starting"
+
+    @property
+    def sightings(self) -> Sequence[Sighting]:
+        """What the node has said about others since it was started last, oldest first."""
+        return tuple(self._run.sightings)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The node's own cluster, to look at; what is called on it has to run at the node, with :meth:`run`."""
+        self._check_it_runs()
+        return self._last
+
+    async def run(
+        self, function: Callable[Concatenate[Cluster, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run an async function on the node, with the node's :class:`Cluster` as its first argument.
+
+        Raises :class:`RemoteError` for what it raises, with that as its cause, :class:`NodeDown` when the node ends
+        meanwhile, :class:`CallTimeout` after the ``run_timeout_s`` of the cluster.
+        """
+        if not self.runs:
+            raise self._gone()
+        cluster = self._last
+
+        async def work() -> T:
+            try:
+                return await function(cluster, *args, **kwargs)
+            except Exception as error:
+                raise _Raised(error) from error
+
+        try:
+            async with asyncio.timeout(self._run_timeout_s):
+                return await self.host.run(work)
+        except TimeoutError:
+            message = f"{self.name} did not end {function.__qualname__} in {self._run_timeout_s} s"
+            raise CallTimeout(message) from None
+        except HostKilledError:
+            raise self._gone() from None
+        except _Raised as raised:
+            raise raised.as_remote(self.name) from raised.error
+
+    async def members(self) -> list[tuple[str, str]]:
+        """Ask the node who is in: names and statuses, its own first."""
+        return [(name, status) for _, name, status in self.view()]
+
+    def view(self) -> list[tuple[str, str, str]]:
+        """Look who is in, as the node sees it: ids, names and statuses, its own first."""
+        return [(member.node_id, member.name, str(member.status)) for member in self.cluster.members()]
+
+    async def until_sees(self, other: TestNode, status: str, timeout_s: float = 10.0) -> None:
+        """Wait until the latest that this node has said about another one is that it has that status.
+
+        Statuses are those of :class:`foundation.MemberStatus`. Raises :class:`WaitFailed` when the time is over.
+        """
+
+        def look() -> str | None:
+            said = [seen.status for seen in self._run.sightings if seen.node_id == other.node_id]
+            return None if said and said[-1] == status else f"it said: {', then '.join(said) or 'nothing'}"
+
+        await _until(look, f"{self.name} sees {other.name} {status}", timeout_s)
 
     def kill(self) -> None:
-        """End the program like SIGKILL."""
-        self._is_up = False
+        """End the program like SIGKILL; its host goes on and refuses connections."""
+        self._check_it_runs()
+        self._run.takes_part = False
         self.host.kill()
+
+    def crash(self) -> None:
+        """End the whole machine: nothing answers any more."""
+        self._check_it_runs()
+        self._run.takes_part = False
+        self.host.crash()
 
     def pause(self) -> None:
         """Let the program stand still like SIGSTOP."""
+        self._check_it_runs()
+        self._run.is_paused = True
         self.host.pause()
 
     def resume(self) -> None:
-        """Let it go on like SIGCONT."""
+        """Let a paused program go on like SIGCONT."""
+        self._check_it_runs()
+        self._run.is_paused = False
         self.host.resume()
 
     async def leave(self) -> None:
-        """Have the node leave in order, and wait for that."""
-        assert self._leave is not None and self._program is not None  # noqa: S101, PT018
-        self.host.loop.call_soon(self._leave.set)
+        """Let the node leave in order, and wait until its program has ended."""
+        self._check_it_runs()
+        assert self._program is not None  # noqa: S101 - since it runs
+        self.host.loop.call_soon(self._run.leave.set)
         await self._program
 
-    async def _live(self) -> None:
-        self._leave = asyncio.Event()
-        fabric = FabricOptions(transport=TRANSPORT, host=self.host.address, port=_PORT)
-        given: dict[str, Any] = {"fabric": fabric, "processes": ProcessOptions(slow_handler_s=None)}
-        async with start_cluster(
-            cluster="static", cookie="simulated", name=self.name, peers=self._peers, **(given | self._options)
-        ) as cluster:
-            self._cluster, self._is_up = cluster, True
-            await self._leave.wait()
-            self._is_up = False
+    async def start(self) -> None:
+        """Start the node, or start it again: another one, with the same name, that remembers nothing.
 
-    def _running(self) -> Cluster:
-        if self._cluster is None or not self._is_up:
-            message = f"{self.name} does not run"
-            raise SimulationError(message)
-        return self._cluster
+        Raises :class:`WaitFailed` when it does not take part in time, and what it fails with.
+        """
+        if self._program is not None and not self._program.done():
+            message = f"{self.name} runs already"
+            raise AlreadyRunningError(message)
+        run = self._run = _Run()
+        begin = self.host.restart if self._program else self.host.run
+        program = self._program = begin(self._live, run)
+
+        def look() -> str | None:
+            if program.done():
+                program.result()
+            return None if self.runs else self.condition
+
+        await _until(look, f"{self.name} takes part", _START_TIMEOUT_S)
+
+    async def _live(self, run: _Run) -> None:
+        given: dict[str, Any] = {"cluster": "static", "cookie": "simulated", "name": self.name, "peers": self._peers}
+        async with start_cluster(**(given | self._fitted())) as cluster, TaskScope("sightings") as tasks:
+            tasks.start(_watch(cluster, run.sightings), "sightings")
+            run.cluster, run.takes_part = cluster, True
+            try:
+                await run.leave.wait()
+            finally:
+                run.takes_part = False
+
+    def _fitted(self) -> dict[str, Any]:
+        """Return the options with what a simulation needs."""
+        options = options_from(self._options)
+        fabric: FabricOptions = options.get("fabric", FabricOptions())
+        processes: ProcessOptions = options.get("processes", ProcessOptions())
+        return options | {
+            "fabric": replace(fabric, transport=TRANSPORT, host=self.host.address, port=_PORT),
+            "processes": replace(processes, slow_handler_s=None),  # its watchdog is a thread
+        }
+
+    @property
+    def _last(self) -> Cluster:
+        if self._run.cluster is None:
+            message = f"{self.name} does not run: {self.condition}"
+            raise NotRunningError(message)
+        return self._run.cluster
+
+    def _check_it_runs(self) -> None:
+        if not self.runs:
+            message = f"{self.name} does not run: {self.condition}"
+            raise NotRunningError(message)
+
+    def _gone(self) -> NodeDown:
+        return NodeDown(f"{self.name} does not run any more")
 
 
 class SimulatedCluster:
-    """Nodes ``node-1``, ``node-2`` and so on; each knows the address of the first ones."""
+    """Nodes ``node-0``, ``node-1`` ... of a :class:`Simulation`; each knows the addresses of the first three.
 
-    def __init__(self, simulation: Simulation, nodes: int, **options: Any) -> None:  # noqa: ANN401 - of start_cluster()
-        """``options`` are those of :func:`foundation.start_cluster`, for every node."""
+    Args:
+        simulation: Where they run; its story uses the cluster.
+        nodes: How many.
+        run_timeout_s: How long a function that is run on a node may take.
+        options: Arguments of :func:`foundation.start_cluster` for all nodes. ``fabric``, ``membership``, ``discovery``
+            and ``processes`` may be given as mappings: ``membership={"down_after_s": 2}``.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        nodes: int = 3,
+        *,
+        run_timeout_s: float = 30.0,
+        **options: Any,  # noqa: ANN401 - any argument of start_cluster
+    ) -> None:
         self.simulation = simulation
-        hosts = [simulation.host(f"node-{number}") for number in range(1, nodes + 1)]
-        seeds = tuple(f"{host.address}:{_PORT}" for host in hosts[:3])
-        self.nodes = [SimulatedNode(host, seeds, options) for host in hosts]
+        hosts = [simulation.host(f"node-{index}") for index in range(nodes)]
+        seeds = [f"{host.address}:{_PORT}" for host in hosts[:_SEEDS]]
+        self._nodes = tuple(SimulatedNode(host, seeds, options, run_timeout_s) for host in hosts)
 
-    def start(self) -> None:
-        """Start all nodes at once."""
-        for node in self.nodes:
-            node.start()
+    @property
+    def nodes(self) -> Sequence[SimulatedNode]:
+        """All nodes, whether they run or not."""
+        return self._nodes
 
-    async def until_agreed(self, timeout_s: float = 60.0) -> None:
-        """Wait until all nodes that run see the same members, all of them up."""
-        deadline = self.simulation.now + timeout_s
-        while (problem := self.disagreement()) is not None:
-            if self.simulation.now > deadline:
-                message = f"no agreement after {timeout_s} s: {problem}"
-                raise SimulationError(message)
-            await asyncio.sleep(_LOOK_S)
+    async def start(self, timeout_s: float = _START_TIMEOUT_S) -> None:
+        """Start all nodes at once, and wait until they agree."""
+        async with asyncio.TaskGroup() as group:
+            for node in self._nodes:
+                group.create_task(node.start())
+        await self.until_agreed(timeout_s)
+
+    async def partition(self, a: Side, b: Side) -> None:
+        """Let all packets between the two sides vanish."""
+        self.simulation.network.partition(_hosts(a), _hosts(b))
+
+    async def partition_oneway(self, a: Side, b: Side) -> None:
+        """Let the packets from ``a`` to ``b`` vanish; those from ``b`` to ``a`` arrive."""
+        self.simulation.network.partition_oneway(_hosts(a), _hosts(b))
+
+    async def heal(self) -> None:
+        """End all partitions."""
+        self.simulation.network.heal()
+
+    async def until_agreed(self, timeout_s: float = 10.0) -> None:
+        """Wait until all nodes that run see each other as up, and nobody else.
+
+        A paused node is not asked, and may be seen or not. Raises :class:`WaitFailed` with where views differ.
+        """
+        await _until(self.disagreement, "all nodes that run agree", timeout_s)
 
     def disagreement(self) -> str | None:
         """Say where views differ; None when all agree."""
-        alive = [node for node in self.nodes if node.is_up]
-        wanted = sorted((node.name, str(MemberStatus.UP)) for node in alive)
-        for node in alive:
-            seen = sorted(node.members())
-            if seen != wanted:
-                missing, surplus = sorted(set(wanted) - set(seen)), sorted(set(seen) - set(wanted))
-                return f"{node.name} misses {missing} and has {surplus}"
-        return None if alive else "nobody runs"
+        asked = [node for node in self._nodes if node.runs and not node.is_paused]
+        needed = {node.node_id for node in asked}
+        allowed = {node.node_id for node in self._nodes if node.runs}
+        up = str(MemberStatus.UP)
+        first: set[str] | None = None
+        for node in asked:
+            view = node.view()
+            seen = {member for member, _, _ in view}
+            if len(seen) < len(view) or not needed <= seen <= allowed or any(status != up for _, _, status in view):
+                return f"{node.name} sees " + ", ".join(f"{name} ({it[:6]}) {status}" for it, name, status in view)
+            if first is not None and seen != first:
+                return f"{node.name} sees others than {asked[0].name}"
+            first = seen
+        return None
+
+
+def simulate(
+    scenario: Scenario[T],
+    nodes: int = 3,
+    *,
+    seed: int = 0,
+    network: NetworkOptions | None = None,
+    **options: Any,  # noqa: ANN401 - of SimulatedCluster
+) -> T:
+    """Start a simulated cluster, run an async function with it once its nodes agree, and return what that returns.
+
+    The same seed gives the same run, if Python was started with ``PYTHONHASHSEED=0``. ``options`` are those of
+    :class:`SimulatedCluster`. What the function raises gets a note with the seed and what has happened until then.
+    """
+    simulation = Simulation(seed, network=network)
+    cluster = SimulatedCluster(simulation, nodes, **options)
+
+    async def story() -> T:
+        await cluster.start()
+        return await scenario(cluster)
+
+    try:
+        return simulation.run(story)
+    except BaseException as error:
+        lines = str(simulation.transcript).splitlines()
+        error.add_note("\n".join([*lines[:1], *lines[1:][-_LAST_LINES:]]))
+        raise
+
+
+class _Raised(Exception):  # noqa: N818 - never leaves this file
+    """What a function raised that was run at a node."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    def as_remote(self, name: str) -> RemoteError:
+        kind = f"{type(self.error).__module__}.{type(self.error).__qualname__}".removeprefix("builtins.")
+        text = "".join(traceback.format_exception(self.error))
+        return RemoteError(f"on {name}: {kind}: {self.error}", error_type=kind, remote_traceback=text)
+
+
+async def _watch(cluster: Cluster, sightings: list[Sighting]) -> None:
+    loop = asyncio.get_running_loop()
+    async with cluster.events() as events:
+        async for event in events:
+            member = event.member
+            sightings.append(Sighting(loop.time(), member.name, member.node_id, str(member.status)))
+
+
+async def _until(look: Callable[[], str | None], what: str, timeout_s: float) -> None:
+    """Wait until ``look`` returns None; else it returns what it saw."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while (seen := look()) is not None:
+        if loop.time() >= deadline:
+            message = f"not in {timeout_s} s: {what}; last seen:\n  {seen}"
+            raise WaitFailed(message)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _hosts(side: Side) -> list[str]:
+    nodes: Iterable[TestNode] = side if isinstance(side, Iterable) else (side,)
+    return [node.name for node in nodes]
