@@ -44,7 +44,7 @@ class Config:
     observer: bool = False
     """Look on without being a member: run nothing, count for nothing."""
 
-    join_timeout_s: float = 1.0
+    join_timeout_s: float = 3.0
     """Seconds that a start may wait to meet the nodes that were found. More starts later, less starts more alone."""
 
     handle_signals: bool = True
