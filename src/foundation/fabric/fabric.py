@@ -83,6 +83,7 @@ class Fabric:
         self._tls = Tls(options.tls) if options.tls else None
         self._door = Door(self._identity, cookie, options, self.peers.linked, self._tls)
         self._presence = PresenceTable()
+        self._arrivals: list[asyncio.Future[None]] = []
         self._stack = AsyncExitStack()
         self._session: TransportSession | None = None
         self._announced: tuple[int, Undo] = (0, lambda: None)
@@ -159,14 +160,26 @@ class Fabric:
             self._lost.result()
 
     async def meet(self, address: NodeAddress) -> Identity:
-        """Knock at a door and, when it opens, link the two sessions. Returns who lives there once the link is up."""
+        """Knock at a door and, when it opens, link the two sessions. Returns who lives there.
+
+        By then the link is up, and the node present; one that has not announced itself yet is waited for a moment.
+        """
         identity = await self.probe(address)
         if identity.cluster != self.cluster:
             message = f"the node at {address} belongs to the cluster {identity.cluster!r}"
             raise HandshakeError(message)
         if identity.node not in self._presence:
             await self._running.introduce(identity.node, identity.endpoints)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ANNOUNCEMENT_TIMEOUT_S):
+                    await self._until_present(identity.node)
         return identity
+
+    async def _until_present(self, node: NodeId) -> None:
+        while node not in self._presence:
+            arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._arrivals.append(arrival)
+            await arrival
 
     async def probe(self, address: NodeAddress) -> Identity:
         """Knock at a door without linking: is the node there alive?"""
@@ -282,9 +295,16 @@ class Fabric:
                 if is_new:
                     self.peers.found(token.node)
                 self.presence_changed(token.node, token.facts)
+                self._tell_arrival()
         elif self._presence.vanished(token):
             self.peers.absent(token.node)
             self.presence_changed(token.node, None)
+
+    def _tell_arrival(self) -> None:
+        arrivals, self._arrivals = self._arrivals, []
+        for arrival in arrivals:
+            if not arrival.done():
+                arrival.set_result(None)
 
 
 def _nothing() -> None:
@@ -292,4 +312,5 @@ def _nothing() -> None:
 
 
 _MOST_ACQUAINTANCES = 64
+_ANNOUNCEMENT_TIMEOUT_S = 0.5
 _NOT_RUNNING = "the fabric is not running"
