@@ -33,6 +33,7 @@
     │   ├── DeadlockError             somewhere down the line a call would have waited for itself, and was refused
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
     ├── NoEligibleNodeError           no member can run that process
+    ├── ClockDriftError               a time stamp from too far in the future
     └── in foundation.testing.errors
         ├── SimulationError           a simulated run went wrong
         │   ├── StuckError            nothing is left to do, or the limit is reached; says what every node waits for
@@ -196,3 +197,7 @@ class RemoteError(CallError):
 
 class NoEligibleNodeError(FoundationError):
     """No member of the cluster can run the process."""
+
+
+class ClockDriftError(FoundationError):
+    """A time stamp from too far in the future was refused: some node's wall clock is wrong."""

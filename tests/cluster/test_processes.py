@@ -169,6 +169,7 @@ async def test_stopping_a_process_frees_its_name(start_nodes: StartNodes) -> Non
     with pytest.raises(NotDelivered):
         await counter.add(1)
     await here.start_process(Counter, 10, name="count")
+    await there.await_name("count")
     assert await there.ref(Counter, "count").add(1) == 11
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
-from foundation.processes.resolving import AskEveryone
-from tests.processes.memory_wire import MemoryWire, Network
+from tests.processes.memory_wire import MemoryWire, Network, SharedNames
 
 StartHost = Callable[..., Awaitable[Host]]
 
@@ -26,13 +25,13 @@ async def network() -> AsyncIterator[Network]:
 
 @pytest.fixture
 async def start_host(network: Network) -> AsyncIterator[StartHost]:
-    """Start hosts that are members of one network; they look names up by asking each other."""
+    """Start hosts that are members of one network; all know all names."""
     async with AsyncExitStack() as stack:
 
         async def start(options: ProcessOptions | None = None) -> Host:
             wire = MemoryWire(network)
             host = Host(wire, options=options)
-            host.use_resolver(AskEveryone(host, network.members_now))
+            host.names = SharedNames(wire.node_id, network.names)
             network.hosts[wire.node_id] = host
             return await stack.enter_async_context(host)
 

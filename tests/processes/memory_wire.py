@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 
 from foundation.core.channels import Channel
-from foundation.core.identity import NodeId
+from foundation.core.identity import NodeId, ProcessId
 from foundation.core.sources import new_node_id
-from foundation.errors import NotDelivered, Overloaded
+from foundation.errors import NameTakenError, NotDelivered, Overloaded
 from foundation.processes.host import Host
 
 Watch = Callable[[NodeId, NodeId, bytes], bool]
@@ -29,6 +29,7 @@ class Network:
         self.lanes: list[Channel] = []
         """The channels of the frames so far."""
         self.eased = asyncio.Event()
+        self.names: dict[str, ProcessId] = {}
         self.passes: Watch = lambda _source, _target, _frame: True
         """Called for each frame; False loses it."""
 
@@ -38,8 +39,34 @@ class Network:
     def down(self, node: NodeId) -> None:
         """Remove a node, and tell the others as the membership layer would."""
         self.members.discard(node)
+        for name, owner in list(self.names.items()):
+            if owner.node == node:
+                del self.names[name]
         for other in self.members:
             self.hosts[other].node_down(node)
+
+
+class SharedNames:
+    """The names of all hosts of one network, as one of them sees them."""
+
+    def __init__(self, node: NodeId, names: dict[str, ProcessId]) -> None:
+        self._node = node
+        self._names = names
+
+    def known(self, name: str) -> ProcessId | None:
+        return self._names.get(name)
+
+    async def register(self, name: str, serial: int, wire_name: str) -> None:
+        del wire_name
+        if name in self._names:
+            message = f"the name {name!r} belongs to {self._names[name]}"
+            raise NameTakenError(message)
+        self._names[name] = ProcessId(self._node, serial)
+
+    def release(self, serial: int) -> None:
+        for name, owner in list(self._names.items()):
+            if owner == ProcessId(self._node, serial):
+                del self._names[name]
 
 
 class MemoryWire:

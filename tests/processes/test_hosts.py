@@ -15,7 +15,6 @@ from foundation.errors import (
     AlreadyRunningError,
     ArgumentError,
     NameTakenError,
-    NoSuchNameError,
     NoSuchProcessError,
     NotDelivered,
     ProcessDefinitionError,
@@ -90,7 +89,7 @@ async def test_an_error_of_started_fails_the_start(error: Exception, here: Host,
     with pytest.raises(type(error)):
         await here.start_on(target.node_id, make_alive(life, starts=error), name="alive")
     assert target.processes() == []
-    assert target.whereis("alive") is None
+    assert target.known("alive") is None
     assert life.log == ["started"]
 
 
@@ -112,7 +111,7 @@ async def test_an_error_of_the_constructor_fails_the_start(here: Host, target: H
 
     with pytest.raises(ValueError, match="too small: -1"):
         await here.start_on(target.node_id, Picky, (-1,), name="picky")
-    assert target.whereis("picky") is None
+    assert target.known("picky") is None
 
 
 async def test_a_cancelled_start_leaves_nothing(here: Host, target: Host) -> None:
@@ -123,7 +122,7 @@ async def test_a_cancelled_start_leaves_nothing(here: Host, target: Host) -> Non
         await life.entered.wait()
         start.cancel()
     await until(lambda: not target.processes(), "the process is gone")
-    assert target.whereis("slow") is None
+    assert target.known("slow") is None
 
 
 async def test_a_slow_start_blocks_nobody(here: Host, there: Host) -> None:
@@ -260,7 +259,7 @@ async def test_names_are_unique_on_a_host(here: Host, target: Host) -> None:
     first = await here.start_on(target.node_id, Counter, name="counter")
     with pytest.raises(NameTakenError, match="'counter' belongs to"):
         await here.start_on(target.node_id, Counter, name="counter")
-    assert target.whereis("counter") == first.process_id
+    assert target.known("counter") == first.process_id
     await here.stop(first.process_id)
     second = await here.start_on(target.node_id, Counter, name="counter")
     assert second != first
@@ -288,7 +287,6 @@ async def test_the_agent_lists_and_stops(here: Host, there: Host) -> None:
         "tests.processes.samples:Counter",
     )
     assert (info.mailbox_length, info.handled) == (0, 1)
-    assert await agent.whereis("counter") == counter.process_id
     await agent.stop(counter.process_id, "enough")
     assert await agent.processes() == []
     for victim in (counter.process_id, agent_of(there.node_id)):
@@ -321,27 +319,6 @@ async def test_only_processes_are_started(here: Host) -> None:
     """What is no process class is refused by name."""
     with pytest.raises(ProcessDefinitionError, match="Life"):
         await here.start(Life)
-
-
-async def test_everyone_is_asked_for_a_name(here: Host, start_host: StartHost) -> None:
-    """A name is found on any member; when nobody has it, or answers, the error says so."""
-    _, third = await start_host(), await start_host()
-    await third.start(Counter, (7,), name="seven")
-    assert await here.ref(Counter, "seven").add(0) == 7
-    with pytest.raises(NoSuchNameError, match=r"no process is named 'eight'$"):
-        await here.find("eight")
-
-
-async def test_silent_members_do_not_hide_a_name(start_host: StartHost, network: Network) -> None:
-    """A member that does not answer delays a look-up by its time limit at most, and is mentioned."""
-    here = await start_host(ProcessOptions(lookup_timeout_s=0.02))
-    there, silent = await start_host(), await start_host()
-    network.passes = lambda source, target, _: silent.node_id not in {source, target}
-    await there.start(Counter, (7,), name="seven")
-    assert await here.ref(Counter, "seven").add(0) == 7
-    with pytest.raises(NoSuchNameError, match="1 of 2 other nodes did not answer"):
-        await here.find("eight")
-    network.passes = lambda *_: True
 
 
 async def test_stop_elsewhere(here: Host, there: Host) -> None:

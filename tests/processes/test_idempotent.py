@@ -178,7 +178,7 @@ async def test_others_are_never_called_again(here: Host, there: Host, network: N
     network.members.discard(there.node_id)
     with pytest.raises(NotDelivered):
         await options(store, timeout_s=None).put_once("x")
-    with pytest.raises(NoSuchNameError):
+    with pytest.raises(NotDelivered):
         await options(here.ref(store.__class__, "store"), timeout_s=None).put_once("x")
 
 

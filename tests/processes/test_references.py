@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import pickle
 from collections.abc import AsyncIterator
@@ -286,37 +285,6 @@ async def test_names_travel(here: Host, there: Host) -> None:
     again = await echo.counter(here.ref(Counter, "counter"))
     assert repr(again) == "<reference to Counter 'counter'>"
     assert await again.add(1) == 2
-
-
-async def test_one_look_up_for_all_who_wait(here: Host, there: Host) -> None:
-    """However many callers wait for a name, it is asked for once."""
-    await here.start_on(there.node_id, Counter, name="counter")
-    asked: list[str] = []
-    resolver = here._cache.resolver
-
-    class Counting:
-        async def resolve(self, name: str) -> ProcessId:
-            asked.append(name)
-            return await resolver.resolve(name)
-
-    here.use_resolver(Counting())
-    counter = here.ref(Counter, "counter")
-    assert sorted(await asyncio.gather(*(counter.add(1) for _ in range(20)))) == list(range(1, 21))
-    assert asked == ["counter"]
-
-
-async def test_a_look_up_has_a_limit(here: Host) -> None:
-    """A call by name ends in time also when nobody says where the process is."""
-
-    class Silent:
-        async def resolve(self, name: str) -> ProcessId:
-            await asyncio.Event().wait()
-            raise NoSuchNameError(name)
-
-    here.use_resolver(Silent())
-    counter = options(here.ref(Counter, "counter"), timeout_s=0.02)
-    with pytest.raises(CallTimeout, match="looking up 'counter'"):
-        await counter.add(1)
 
 
 async def test_options_do_not_change_the_original(here: Host) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from foundation.cluster.wiring import Wiring
 from foundation.config import Config
 from foundation.core.sources import new_node_id
 from foundation.core.version import __version__
 from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Peer, make_strategy
 from foundation.fabric import Fabric
 from foundation.membership import Facts, Membership, MemberStatus
-from foundation.processes import AskEveryone, Host, known_wire_names, on_new_wire_name
+from foundation.processes import Host, known_wire_names, on_new_wire_name
+from foundation.registry import NAMES, NameRow, Names
+from foundation.replication import Replication
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class Parts:
     fabric: Fabric
     membership: Membership
     host: Host
-    names: AskEveryone
+    replication: Replication
+    names: Names
     discovery: Discovery
 
 
@@ -38,14 +42,13 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     )
     membership = Membership(fabric, _facts(config), config.membership)
     host = Host(fabric.peers, options=config.processes)
-    resolver = AskEveryone(host, lambda: [m.node_id for m in membership.members() if m.status is MemberStatus.UP])
-    host.use_resolver(resolver)
-    fabric.peers.receive = host.receive
-    fabric.peers.session_ended = host.node_down
-    membership.gone = host.node_down
-    host.stuck = fabric.tell_stuck
+    replication = Replication(fabric.peers, {NAMES: NameRow}, config.replication)
+    names = Names(replication, config.registry)
+    Wiring(fabric, membership, host, replication, names).connect()
     await stack.enter_async_context(fabric)
+    await stack.enter_async_context(replication)
     await stack.enter_async_context(membership)
+    await stack.enter_async_context(names)
     await stack.enter_async_context(host)
     stack.callback(on_new_wire_name(lambda _name: membership.describe(wire_names=tuple(known_wire_names()))))
     announcement = Announcement(fabric.node_id, config.name, config.cluster_name, __version__, fabric.addresses)
@@ -56,7 +59,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
 
     discovery = Discovery(strategies, announcement, found, config.discovery)
     await stack.enter_async_context(discovery)
-    return Parts(fabric, membership, host, resolver, discovery)
+    return Parts(fabric, membership, host, replication, names, discovery)
 
 
 def _facts(config: Config) -> Facts:

@@ -18,9 +18,7 @@ from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
     ArgumentError,
-    NameTakenError,
     NoEligibleNodeError,
-    NoSuchNameError,
     NotRunningError,
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
@@ -182,8 +180,6 @@ class Cluster:
         wanted = described(cls, args)
         host = self._running.host
         where = self._place(node, wanted)
-        if name is not None:
-            await self._require_free(name)
         cls_to_start = as_process_class(wanted.cls)
         started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name)
         return started  # type: ignore[no-any-return]
@@ -204,6 +200,14 @@ class Cluster:
         """
         found: T = self._running.host.ref(cls, name)
         return found
+
+    def whereis(self, name: str) -> ProcessId | None:
+        """Return which process has a name, as far as this node has heard: at once, without asking anybody."""
+        return self._running.names.known(name)
+
+    async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
+        """Wait until somebody has a name and return who; raises :class:`CallTimeout`."""
+        return await self._running.names.await_name(name, timeout_s)
 
     async def send(self, target: object, message: object) -> None:
         """Give a plain message to a process, named or by reference; it lands in ``handle_message``. No reply."""
@@ -233,15 +237,6 @@ class Cluster:
             met = looking.start(parts.membership.met_somebody(), "met somebody")
             await asyncio.wait({round_over, met}, return_when=asyncio.FIRST_COMPLETED)
         await parts.membership.settle(self.config.join_timeout_s)
-
-    async def _require_free(self, name: str) -> None:
-        """Refuse a name that somebody has: a check, not yet a guarantee against a claim at the same instant."""
-        try:
-            owner = await self._running.names.resolve(name)
-        except NoSuchNameError:
-            return
-        message = f"the name {name!r} belongs to {owner}"
-        raise NameTakenError(message)
 
     def _find(self, node: Member | NodeId | str) -> NodeId:
         if isinstance(node, Member):

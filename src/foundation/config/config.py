@@ -11,6 +11,8 @@ from foundation.errors import ConfigurationError
 from foundation.fabric import FabricOptions
 from foundation.membership import MembershipOptions
 from foundation.processes import ProcessOptions
+from foundation.registry import RegistryOptions
+from foundation.replication import ReplicationOptions
 
 DEFAULT_STRATEGIES = ("local", "mdns")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -54,6 +56,8 @@ class Config:
     membership: MembershipOptions = field(default_factory=MembershipOptions)
     discovery: DiscoveryOptions = field(default_factory=DiscoveryOptions)
     processes: ProcessOptions = field(default_factory=ProcessOptions)
+    replication: ReplicationOptions = field(default_factory=ReplicationOptions)
+    registry: RegistryOptions = field(default_factory=RegistryOptions)
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe."""

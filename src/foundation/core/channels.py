@@ -11,7 +11,7 @@ ChannelName = Literal["control", "events", "telemetry", "data"]
 
 
 class Channel(IntEnum):
-    """What a frame is, and so how long it may wait behind others; a lower number goes first."""
+    """What a frame is, and so how long it may wait behind others: see :data:`CHANNELS`. The numbers are of the wire."""
 
     CONTROL = 0
     """What keeps the cluster together, and calls marked urgent."""
@@ -25,6 +25,12 @@ class Channel(IntEnum):
     DATA = 3
     """Bulk: streams and arguments of many megabytes."""
 
+    STATE = 4
+    """Rows that all nodes hold, and what is agreed about them: behind control, before all else."""
+
+    COPIES = 5
+    """Whole tables for who has none: bulk."""
+
     @classmethod
     def named(cls, name: ChannelName) -> Self:
         """Return the channel with that name; raises :class:`~foundation.errors.ArgumentError`."""
@@ -34,4 +40,8 @@ class Channel(IntEnum):
         return cls[name.upper()]
 
 
-CHANNELS = tuple(Channel)
+CHANNELS = (Channel.CONTROL, Channel.STATE, Channel.EVENTS, Channel.TELEMETRY, Channel.DATA, Channel.COPIES)
+"""The more urgent ones first."""
+
+BULK = (Channel.DATA, Channel.COPIES)
+"""What has as much under way as the path carries without a queue, and no more."""

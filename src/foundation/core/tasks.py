@@ -39,6 +39,11 @@ class TaskScope:
         """Count the tasks that are not finished."""
         return len(self._tasks)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more tasks can be started."""
+        return self._closed
+
     async def __aenter__(self) -> Self:
         return self
 

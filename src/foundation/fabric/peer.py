@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from foundation.core.channels import CHANNELS, Channel
+from foundation.core.channels import BULK, Channel
 from foundation.core.identity import NodeId
 from foundation.core.sources import chance
 from foundation.errors import CodecError, NotDelivered, Overloaded
@@ -164,7 +164,7 @@ class Peer:
         path, session = self._active, self._session
         if path is None:
             return
-        if session.unacknowledged(Channel.DATA):
+        if any(session.unacknowledged(channel) for channel in BULK):
             self._pace(path)
         while path.is_writable and (packets := session.next_packets(_FLUSH_BYTES)):
             path.write(packets)
@@ -269,7 +269,8 @@ class Peer:
         if now < self._pace_after or (times := path.round_trip_s()) is None:
             return
         self._bulk.observe(*times)
-        self._session.limit(Channel.DATA, self._bulk.bytes, self._bulk.piece_bytes)
+        for channel in BULK:
+            self._session.limit(channel, self._bulk.bytes, self._bulk.piece_bytes)
         self._pace_after = now + max(times[0], _PACE_INTERVAL_S)
 
     def _refusal(self, channel: Channel, frame: bytes) -> Overloaded:
@@ -345,7 +346,8 @@ class Peer:
         self._bulk = BulkWindow(most, self._options.bulk_queue_s)
         self._pace_after = 0.0
         is_known = path.round_trip_s() is not None
-        self._session.limit(Channel.DATA, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
+        for channel in BULK:
+            self._session.limit(channel, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
 
     def _take(self, path: Path, data: Data) -> None:
         if not path.is_ready and path.has_begun:
@@ -365,7 +367,7 @@ class Peer:
         elif session.ack_owed:
             self._owner.acknowledge_later(self)
         if frames is not None:
-            self._owner.deliver(self.node, frames, CHANNELS[data.channel])
+            self._owner.deliver(self.node, frames, Channel(data.channel))
         if session.has_work:
             self.flush()
 

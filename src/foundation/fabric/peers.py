@@ -240,7 +240,7 @@ class Peers:
                 peer.acknowledge()
 
     def _want_link(self, peer: Peer) -> None:
-        if peer.dialing or not self._options.direct_links or peer.node not in self._present:
+        if peer.dialing or not self._options.direct_links or peer.node not in self._present or self._tasks.is_closed:
             return
         if peer.dial_after <= asyncio.get_running_loop().time() and (addresses := self.addresses_of(peer.node)):
             peer.dialing = True

@@ -83,7 +83,7 @@ class Session:
         self._most_frame = most_frame_bytes
         self._outgoing = {channel: _Outgoing(window_bytes) for channel in CHANNELS}
         self._incoming = {channel: _Incoming() for channel in CHANNELS}
-        self._lanes = list(self._outgoing.values())
+        self._lanes = [self._outgoing[channel] for channel in sorted(CHANNELS)]
         self.ack_due = False
         """So much has arrived since the other side was told that it is time to tell it."""
         self.ack_owed = False

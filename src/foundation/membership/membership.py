@@ -38,6 +38,11 @@ class Membership:
         self, fabric: Fabric, facts: Facts, options: MembershipOptions | None = None, clock: Clock | None = None
     ) -> None:
         self.events: EventSource[MemberEvent] = EventSource()
+        self.watchers: list[Callable[[MemberEvent], None]] = []
+        """Called for each event, at once and in order."""
+        self.view_changed: Callable[[tuple[tuple[NodeId, int], ...]], None] = lambda _members: None
+        """Called after that, when :meth:`in_touch` has changed."""
+        self._in_touch: tuple[tuple[NodeId, int], ...] = ()
         self.gone: Callable[[NodeId], None] = lambda _node: None
         self._fabric = fabric
         self._options = options or MembershipOptions()
@@ -125,6 +130,23 @@ class Membership:
         """Change what this node says about itself and tell the others."""
         self._facts = msgspec.structs.replace(self._facts, **changes)
         self._announce()
+        self._look_who_is_in_touch()
+
+    def _look_who_is_in_touch(self) -> None:
+        members = self.in_touch()
+        if members != self._in_touch:
+            self._in_touch = members
+            self.view_changed(members)
+
+    def in_touch(self) -> tuple[tuple[NodeId, int], ...]:
+        """Return who is up and reached by anybody whom this node reaches: ids and incarnations, this node's too.
+
+        All nodes that reach each other, directly or through others, come to the same answer.
+        """
+        members = self._view.in_touch()
+        if self._facts.status is MemberStatus.UP and not self._facts.observer:
+            members = [*members, (self._fabric.node_id, self._view.incarnation)]
+        return tuple(sorted(members))
 
     def become(self, status: MemberStatus) -> None:
         """Enter the next station: up, or leaving."""
@@ -176,12 +198,15 @@ class Membership:
         for event in events:
             logger.info("%s", event)
             self.events.emit(event)
+            for watcher in self.watchers:
+                watcher(event)
             if isinstance(event, MemberUnreachable):
                 self._seek(event.member)
             if isinstance(event, MemberDown | MemberLeft):
                 self._part(event.member.node_id)
             if isinstance(event, MemberLeft):
                 self._dialer.forget(event.member.node_id)
+        self._look_who_is_in_touch()
         self._announce_soon()
 
     def _part(self, node: NodeId) -> None:

@@ -103,6 +103,14 @@ class View:
         """Return whom to try to reach: the unreachable members, and who is known by another's suspicion alone."""
         return [record.member for record in self._absent.values()]
 
+    def in_touch(self) -> list[tuple[NodeId, int]]:
+        """Return the others that are up and that somebody in reach has not given up, with their incarnations."""
+        return [
+            (node, record.member.incarnation)
+            for node, record in self._records.items()
+            if record.facts.status is MemberStatus.UP and (record.is_present or record.agreed_since is None)
+        ]
+
     def admits(self, node: NodeId, incarnation: int) -> bool:
         """Tell whether frames of that incarnation of a node are to be taken; who has left does not come back."""
         gone = self._gone.get(node)

@@ -10,13 +10,11 @@ from foundation.processes.host import Host
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class
 from foundation.processes.registering import register_type
-from foundation.processes.resolving import AskEveryone
 from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
 
 __all__ = [
     "Agent",
-    "AskEveryone",
     "Host",
     "Process",
     "ProcessInfo",

@@ -37,10 +37,6 @@ class Office(Protocol):
         """Describe what runs."""
         ...
 
-    def whereis(self, name: str) -> ProcessId | None:
-        """Look a name up."""
-        ...
-
 
 class Agent(Process, wire_name="foundation:agent"):
     """The part of a host that other nodes can call. Its methods run beside each other: a slow start blocks nobody."""
@@ -70,8 +66,3 @@ class Agent(Process, wire_name="foundation:agent"):
     async def processes(self) -> list[ProcessInfo]:
         """Describe the processes of this node, the agent not."""
         return self._office.processes()
-
-    @concurrent
-    async def whereis(self, name: str) -> ProcessId | None:
-        """Return the process of this node that has the name."""
-        return self._office.whereis(name)

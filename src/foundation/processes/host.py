@@ -26,7 +26,6 @@ from foundation.errors import (
     AlreadyRunningError,
     ArgumentError,
     CodecError,
-    NameTakenError,
     NoSuchProcessError,
     NotRunningError,
 )
@@ -37,12 +36,11 @@ from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
-from foundation.processes.names import Names
+from foundation.processes.names import OwnNames
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
-from foundation.processes.ports import Resolver, Wire
+from foundation.processes.ports import Registrar, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
-from foundation.processes.resolving import OnlyHere
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Requests
 from foundation.processes.serving.running import ProcessInfo, Running
@@ -71,7 +69,7 @@ class Host:
     def __init__(
         self,
         wire: Wire,
-        resolver: Resolver | None = None,
+        names: Registrar | None = None,
         options: ProcessOptions | None = None,
         *,
         clock: Clock | None = None,
@@ -85,8 +83,8 @@ class Host:
         self._requests = Requests(wire, self.codec)
         self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
-        self._names: dict[str, ProcessId] = {}
-        self._cache = Names(resolver or OnlyHere(self.whereis), self._scope)
+        self.names: Registrar = names or OwnNames(wire.node_id)
+        """Who has which name; the cluster puts its registry here."""
         self._bindings: dict[type, Binding] = {}
         self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
@@ -150,10 +148,6 @@ class Host:
         """How often something held the event loop for longer than `slow_handler_s`."""
         return 0 if self._watchdog is None else self._watchdog.stalls
 
-    def use_resolver(self, resolver: Resolver) -> None:
-        """Look names up there from now on."""
-        self._cache.resolver = resolver
-
     def receive(self, source: NodeId, batch: bytes | memoryview, channel: Channel = Channel.EVENTS) -> None:
         """Act on a MessagePack array of frames of one channel; never raises, whatever the bytes are."""
         self._reception.receive(source, batch, channel)
@@ -162,7 +156,6 @@ class Host:
         """End what waits for that node with NodeDown, and cancel what runs on its behalf."""
         self.calls.node_down(node)
         self._requests.node_down(node)
-        self._cache.node_down(node)
         self._reception.node_down(node)
 
     async def start(
@@ -198,9 +191,6 @@ class Host:
         if not self._open:
             message = "this node is stopped and starts no processes"
             raise NotRunningError(message)
-        if name is not None and name in self._names:
-            message = f"the name {name!r} belongs to {self._names[name]}"
-            raise NameTakenError(message)
         binding = self._binding(cls)
         self._last_serial += 1
         process_id = ProcessId(self.node_id, self._last_serial)
@@ -211,8 +201,14 @@ class Host:
         except CodecError as error:
             message = f"{cls.__name__}: {error}"
             raise ArgumentError(message) from error
-        cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
-        await self._run(instance, process_id, name, binding)
+        if name is not None:
+            await self.names.register(name, process_id.serial, wire_name_of(cls))
+        try:
+            cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
+            await self._run(instance, process_id, name, binding)
+        except BaseException:
+            self.names.release(process_id.serial)
+            raise
         return process_id
 
     async def stop(self, process_id: ProcessId, reason: str = "") -> None:
@@ -233,10 +229,6 @@ class Host:
     def process_count(self) -> int:
         """How many processes run here, the built-in agent not counted."""
         return max(len(self._running) - 1, 0)
-
-    def whereis(self, name: str) -> ProcessId | None:
-        """Return the process here that has the name."""
-        return self._names.get(name)
 
     def reference(self, cls: type[T], process_id: ProcessId) -> T:
         """Return a reference to a process, as a ``cls``."""
@@ -271,16 +263,8 @@ class Host:
             await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran
 
     def known(self, name: str) -> ProcessId | None:
-        """See :meth:`Names.known`."""
-        return self._cache.known(name)
-
-    async def find(self, name: str) -> ProcessId:
-        """See :meth:`Names.find`."""
-        return await self._cache.find(name)
-
-    def forget(self, name: str, process_id: ProcessId) -> None:
-        """See :meth:`Names.forget`."""
-        self._cache.forget(name, process_id)
+        """Return the process that has the name, as far as this node knows."""
+        return self.names.known(name)
 
     def _all(self) -> list[Running]:
         return [running for serial, running in self._running.items() if serial != AGENT_SERIAL]
@@ -288,14 +272,11 @@ class Host:
     async def _run(self, instance: Process, process_id: ProcessId, name: str | None, binding: Binding) -> None:
         running = Running(process_id, name, binding, self._requests, self.options, self._clock)
         self._running[process_id.serial] = running
-        if name is not None:
-            self._names[name] = process_id
         await running.start(instance, self._scope, self._workers, self._ended)
 
     def _ended(self, running: Running) -> None:
         self._running.pop(running.process_id.serial, None)
-        if running.name is not None:
-            self._names.pop(running.name, None)
+        self.names.release(running.process_id.serial)
 
     def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
         as_process_class(cls)

@@ -37,9 +37,6 @@ class ProcessOptions:
     stop_timeout_s: float = 5.0
     """Seconds that a process has to finish its message and to run `stopping`; then it is cancelled."""
 
-    lookup_timeout_s: float = 2.0
-    """Seconds that other nodes have to answer who owns a name; less fails sooner, more tolerates slow nodes."""
-
     turn_messages: int = 64
     """Messages that a process handles in a row before others get their turn; more is faster and less fair."""
 

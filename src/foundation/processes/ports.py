@@ -37,9 +37,17 @@ class Wire(Protocol):
         ...
 
 
-class Resolver(Protocol):
-    """Knows which process has a name."""
+class Registrar(Protocol):
+    """Knows which process has a name, and gives names to processes of this node."""
 
-    async def resolve(self, name: str) -> ProcessId:
-        """Return the process with that name or raise :class:`~foundation.errors.NoSuchNameError`."""
+    def known(self, name: str) -> ProcessId | None:
+        """Return the process with that name, as far as this node knows; at once."""
+        ...
+
+    async def register(self, name: str, serial: int, wire_name: str) -> None:
+        """Give a process of this node a name; raises :class:`~foundation.errors.NameTakenError`."""
+        ...
+
+    def release(self, serial: int) -> None:
+        """Take back all names of a process of this node: it has ended."""
         ...

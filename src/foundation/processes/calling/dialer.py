@@ -6,6 +6,7 @@ from typing import Protocol
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
+from foundation.errors import NoSuchNameError
 from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Cast, Message
 
@@ -20,13 +21,13 @@ class Dialer(Protocol):
         ...
 
     def known(self, name: str) -> ProcessId | None:
-        """Return the process that had the name when it was last asked for."""
+        """Return the process that has the name, as far as this node knows."""
         ...
 
-    async def find(self, name: str) -> ProcessId:
-        """Return the process that has the name, asking others if need be."""
-        ...
 
-    def forget(self, name: str, process_id: ProcessId) -> None:
-        """Ask again next time, unless somebody has done so already."""
-        ...
+def find(dialer: Dialer, name: str) -> ProcessId:
+    """Return the process that has a name; raises :class:`NoSuchNameError`."""
+    if (found := dialer.known(name)) is None:
+        message = f"no process is named {name!r}"
+        raise NoSuchNameError(message)
+    return found

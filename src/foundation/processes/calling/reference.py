@@ -6,7 +6,6 @@ class made once per process class and host, with one function per remote method.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import Any, ClassVar, NoReturn, TypeGuard
@@ -15,9 +14,9 @@ from msgspec import Raw, Struct
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
-from foundation.errors import ArgumentError, CallTimeout, NodeDown, NoSuchNameError, NotDelivered
+from foundation.errors import ArgumentError, NotDelivered
 from foundation.processes.calling.calls import error_of
-from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.dialer import Dialer, find
 from foundation.processes.calling.retrying import call_again
 from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.definition import RESERVED
@@ -60,13 +59,9 @@ class Reference:
 
     @property
     def process_id(self) -> ProcessId:
-        """The identity of the process; for a reference by name the one it had when it was last called."""
+        """The identity of the process; for a reference by name, of the one that has it now (NoSuchNameError)."""
         address = self.__address__
-        known = address.process_id or self.__dialer__.known(str(address.name))
-        if known is None:
-            message = f"{self!r} was not looked up yet: call it first"
-            raise NoSuchNameError(message)
-        return known
+        return address.process_id or find(self.__dialer__, str(address.name))
 
     @property
     def reference(self) -> Reference:
@@ -192,17 +187,15 @@ async def _call_by_name(
 ) -> Any:  # noqa: ANN401
     name = str(reference.__address__.name)
     timeout_s, channel = reference.__timeout_s__, reference.__channel__
-    remembered = dialer.known(name)
-    target = remembered or await _find(dialer, name, timeout_s)
+    target = find(dialer, name)
     try:
         return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
     except NotDelivered:
-        dialer.forget(name, target)
-        if remembered is None:
+        moved_to = dialer.known(name)
+        if moved_to in {None, target}:
             raise
-    # What was remembered is out of date and nothing was executed: the name may have moved.
-    target = await _find(dialer, name, timeout_s)
-    return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
+    # The name has moved meanwhile, and nothing was executed.
+    return await _call(dialer, find(dialer, name), method, arguments, keywords, timeout_s, channel)
 
 
 async def _call_until_known(
@@ -211,23 +204,10 @@ async def _call_until_known(
     identity, name = reference.__address__.process_id, str(reference.__address__.name)
 
     async def attempt(left_s: float | None) -> Any:  # noqa: ANN401
-        target = identity or dialer.known(name) or await _find(dialer, name, left_s)
-        try:
-            return await _call(dialer, target, method, arguments, keywords, left_s, reference.__channel__)
-        except (NotDelivered, NodeDown):
-            dialer.forget(name, target)  # of a reference by identity nothing is remembered
-            raise
+        target = identity or find(dialer, name)
+        return await _call(dialer, target, method, arguments, keywords, left_s, reference.__channel__)
 
     return await call_again(attempt, dialer.calls, reference.__timeout_s__, may_move=identity is None)
-
-
-async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await dialer.find(name)
-    except TimeoutError:
-        message = f"looking up {name!r} took longer than {timeout_s} s"
-        raise CallTimeout(message) from None
 
 
 def remote_method(method: Any) -> tuple[Reference, BoundMethod]:  # noqa: ANN401

@@ -9,9 +9,8 @@ from msgspec import Raw
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
-from foundation.errors import NotDelivered
 from foundation.processes.calling.calls import Inbox, error_of
-from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.dialer import Dialer, find
 from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import Keywords
 
@@ -70,12 +69,7 @@ class RemoteStream:
         if isinstance(self._target, ProcessId):
             self._inbox = self._open_at(self._target)
             return self._inbox
-        target = await self._dialer.find(self._target)
-        try:
-            self._inbox = self._open_at(target)
-        except NotDelivered:
-            self._dialer.forget(self._target, target)
-            raise
+        self._inbox = self._open_at(find(self._dialer, self._target))
         return self._inbox
 
     def _open_at(self, target: ProcessId) -> Inbox:

@@ -8,7 +8,6 @@ from typing import Any, ParamSpec, TypeVar
 from msgspec import Raw
 
 from foundation.core.channels import Channel, ChannelName
-from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError
 from foundation.processes.calling.reference import Reference, is_reference, remote_method
 from foundation.processes.messages import Cast, Keywords, Message
@@ -72,17 +71,12 @@ def _reference_of(value: object) -> Reference:
 
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
-    target = await _target(reference)
+    target = reference.process_id
     frame = Cast(target.serial, method, Raw(arguments), keywords)
     await reference.__dialer__.post(target, frame, reference.__channel__, reference.__timeout_s__)
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
-    target = await _target(reference)
+    target = reference.process_id
     frame = Message(target.serial, kind, Raw(body))
     await reference.__dialer__.post(target, frame, reference.__channel__, reference.__timeout_s__)
-
-
-async def _target(reference: Reference) -> ProcessId:
-    address = reference.__address__
-    return address.process_id or await reference.__dialer__.find(str(address.name))

@@ -1,0 +1,72 @@
+"""Connect the parts of a node: what comes over the wire, and who comes and goes, reaches each whom it concerns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foundation.core.channels import Channel
+from foundation.core.identity import NodeId
+from foundation.fabric import Fabric
+from foundation.membership import (
+    MemberDown,
+    MemberEvent,
+    MemberJoining,
+    MemberLeft,
+    MemberReachable,
+    Membership,
+    MemberUnreachable,
+    MemberUp,
+)
+from foundation.processes import Host
+from foundation.registry import Names
+from foundation.replication import Replication
+
+_OF_REPLICATION = {Channel.STATE, Channel.COPIES}
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The parts that have to do with other nodes."""
+
+    fabric: Fabric
+    membership: Membership
+    host: Host
+    replication: Replication
+    names: Names
+
+    def connect(self) -> None:
+        """Connect them; to be done before they are started."""
+        self.fabric.peers.receive = self._receive
+        self.fabric.peers.session_ended = self._session_ended
+        self.membership.gone = self.host.node_down
+        self.membership.watchers.append(self._happened)
+        self.membership.view_changed = self.names.enter
+        self.host.names = self.names
+        self.host.stuck = self.fabric.tell_stuck
+
+    def _receive(self, node: NodeId, frames: bytes | memoryview, channel: Channel) -> None:
+        part = self.replication if channel in _OF_REPLICATION else self.host
+        part.receive(node, frames, channel)
+
+    def _session_ended(self, node: NodeId) -> None:
+        self.host.node_down(node)
+        if node in self.replication.present:
+            self.replication.came(node)
+
+    def _happened(self, event: MemberEvent) -> None:
+        node = event.member.node_id
+        match event:
+            case MemberJoining() | MemberUp() | MemberReachable():
+                if node not in self.replication.present:
+                    self.replication.came(node)
+                self.names.show(node)
+            case MemberUnreachable():
+                self.replication.went(node)
+            case MemberDown():
+                self.names.hide(node)
+                self.replication.lost(node)
+            case MemberLeft():
+                self.names.hide(node)
+                self.replication.left(node)
+            case _:
+                pass

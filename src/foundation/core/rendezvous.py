@@ -1,0 +1,39 @@
+"""Who of many is responsible for a key: everybody who knows the same candidates comes to the same answer. Pure.
+
+Source: rendezvous (highest random weight) hashing (Thaler and Ravishankar 1998). Who joins or leaves changes the answer
+only for its own share of the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from foundation.core.identity import NodeId
+
+_MASK = (1 << 64) - 1
+
+
+class Candidates:
+    """Some nodes, ready to be asked about many keys."""
+
+    def __init__(self, nodes: Iterable[NodeId]) -> None:
+        self._seeds = [(_hash(node), node) for node in sorted(nodes)]
+
+    def first(self, key: str) -> NodeId:
+        """Return who is responsible for a key; raises ValueError when there is nobody."""
+        hashed = _hash(key)
+        return max((_mixed(hashed ^ seed), node) for seed, node in self._seeds)[1]
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _mixed(value: int) -> int:
+    """Spread 64 bits: the finalizer of MurmurHash3."""
+    value ^= value >> 33
+    value = value * 0xFF51AFD7ED558CCD & _MASK
+    value ^= value >> 33
+    value = value * 0xC4CEB9FE1A85EC53 & _MASK
+    return value ^ value >> 33

@@ -1,0 +1,366 @@
+"""Who may have a name: the part of a node that claims, and the part that is home of some names. Pure.
+
+*Consistency.* A name belongs to at most one process as long as the cluster is whole: while nodes join, leave and crash,
+however long messages take. Across a partition each side goes on; after the heal the home decides once who keeps it.
+
+*How.* All nodes that agree on a *view* (who is in, in which incarnation) agree on the home of each name. A home decides
+only after a *flush*: every other member has said that it is in the same view, in answer to this node's present
+installment of it (its *round*), and the home holds all rows that the members held when they said so. From that moment a
+member takes no grant that was made before: a grant names the member's own round. So all grants of earlier homes are
+either among the rows by then, or void. Within a view a home remembers what it has granted until the row has arrived.
+
+This is the flush of virtual synchrony (Birman and Joseph 1987) and the range hand-over of Orleans' strongly consistent
+directory, with rounds in place of view numbers, because nobody numbers the views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from foundation.core.identity import NodeId
+from foundation.core.rendezvous import Candidates
+from foundation.registry.messages import (
+    Claim,
+    Dropped,
+    Flush,
+    Flushed,
+    Granted,
+    Lost,
+    NameMessage,
+    Retry,
+    Taken,
+    Won,
+)
+from foundation.registry.rows import NameRow, shown_of, winner_of
+
+Owned = list[tuple[NodeId, NameRow]]
+Members = tuple[tuple[NodeId, int], ...]
+"""Node ids with incarnations, ordered."""
+
+
+class Rows(Protocol):
+    """The rows of names that this node holds, and what it does with its own."""
+
+    def version(self, owner: NodeId) -> int:
+        """Return how far the copy of a table reaches."""
+        ...
+
+    def versions(self) -> Mapping[NodeId, int]:
+        """Return how far all copies reach."""
+        ...
+
+    def ignores(self, owner: NodeId) -> bool:
+        """Tell whether the table of a node is taken no more, because it has gone."""
+        ...
+
+    def owned(self, key: str) -> Owned:
+        """Return who has a name, of those who are in; more than one when there is a conflict."""
+        ...
+
+    def top_epoch(self, key: str) -> int:
+        """Return the highest epoch of a name in any table, also of nodes that are down."""
+        ...
+
+
+class Grantee(Protocol):
+    """What becomes of the claims of this node. All of it happens within the call."""
+
+    def granted(self, number: int, key: str, epoch: int) -> bool:
+        """Write the row; False when nobody waits for the name any more."""
+        ...
+
+    def taken(self, number: int, owner: NodeId, serial: int) -> None:
+        """Tell who waits that the name is taken."""
+        ...
+
+    def retry(self, number: int) -> None:
+        """Call :meth:`Claims.again` in a while."""
+        ...
+
+    def won(self, key: str, serial: int, epoch: int) -> None:
+        """Write the own row of a name again, in this epoch, if it is still that process's."""
+        ...
+
+    def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
+        """Give a name back that another process keeps, unless the own row has that epoch or a higher one."""
+        ...
+
+
+class _Grant(NamedTuple):
+    node: NodeId
+    number: int
+    serial: int
+    epoch: int
+
+
+class Claims:
+    """One node's claims, and those that others make at it."""
+
+    def __init__(
+        self,
+        me: NodeId,
+        rows: Rows,
+        grantee: Grantee,
+        send: Callable[[NodeId, NameMessage], None],
+        conflicts: dict[str, None],
+    ) -> None:
+        """``send`` never calls back; the index keeps ``conflicts``: keys of names with more than one owner."""
+        self.me = me
+        self.round = 0
+        self.view = 0
+        self.members: Members = ()
+        self.conflicts = conflicts
+        self.resolve: Callable[[str, Owned], NodeId] = _older_claim
+        """Says which of several owners keeps a name, wherever this node is the name's home."""
+        self._rows = rows
+        self._grantee = grantee
+        self._send = send
+        self._candidates: Candidates | None = None
+        self._mine: dict[int, tuple[str, int]] = {}
+        self.is_flushing = False
+        """Whether the members were asked to confirm this node's present view."""
+        self._rounds: dict[NodeId, int] = {}
+        """In which round each member confirmed the view to this node, in its present round."""
+        self._needed: dict[NodeId, int] = {}
+        """Versions that this node's copies must have before it decides anything."""
+        self._waiting: list[tuple[NodeId, Claim]] = []
+        self._grants: dict[str, _Grant] = {}
+        """Granted, and not yet seen among the rows."""
+        self._asked: dict[NodeId, Flush] = {}
+        """Flushes of nodes whose view is not this one's."""
+
+    # --- the view
+
+    def enter(self, members: Iterable[tuple[NodeId, int]]) -> None:
+        """Go by another view from now on; claims begin again under it."""
+        self.members = tuple(sorted(members))
+        self.view = view_of(self.members)
+        self.round += 1
+        nodes = [node for node, _ in self.members]
+        self._candidates = Candidates(nodes) if self.me in nodes else None
+        self.is_flushing = False
+        self._rounds, self._needed, self._grants = {}, {}, {}
+        waiting, self._waiting = self._waiting, []
+        for source, claim in waiting:
+            if source != self.me:
+                self._send(source, Retry(claim.number))
+        self._asked = {node: asked for node, asked in self._asked.items() if not self._confirm(node, asked)}
+        for number in list(self._mine):
+            self.again(number)
+        self.settle()
+
+    def home(self, key: str) -> NodeId | None:
+        """Return who decides about a name; None while this node is not in its own view: it joins, or leaves."""
+        return None if self._candidates is None else self._candidates.first(key)
+
+    @property
+    def is_flushed(self) -> bool:
+        """Tell whether this node may decide: all members have confirmed its view, and what they know is known here."""
+        if len(self._rounds) < len(self.members) - 1:
+            return False
+        rows = self._rows
+        return all(rows.version(owner) >= need or rows.ignores(owner) for owner, need in self._needed.items())
+
+    def flush(self) -> bool:
+        """Ask all members to confirm the view, unless they were asked; return whether they all have."""
+        if not self.is_flushing:
+            self.is_flushing = True
+            self.ask_for_flush()
+        return self.is_flushed
+
+    def ask_for_flush(self) -> None:
+        """Ask those who have not confirmed the view, for the first time or again."""
+        for node, _ in self.members:
+            if node != self.me and node not in self._rounds:
+                self._send(node, Flush(self.view, self.round))
+
+    # --- own claims
+
+    def claim(self, number: int, key: str, serial: int) -> None:
+        """Ask for a name; the answer comes to the grantee under that number, perhaps within the call."""
+        self._mine[number] = (key, serial)
+        self.again(number)
+
+    def again(self, number: int) -> None:
+        """Ask once more, whatever came of it before; nothing, if it has been answered."""
+        if number not in self._mine or (home := self.home(self._mine[number][0])) is None:
+            return
+        key, serial = self._mine[number]
+        claim = Claim(number, key, serial, self.view, self._rows.version(self.me))
+        if home == self.me:
+            self._claimed(self.me, claim)
+        else:
+            self._send(home, claim)
+
+    def give_up(self, number: int) -> None:
+        """Ask no more; a grant that still comes is dropped."""
+        self._mine.pop(number, None)
+
+    @property
+    def open_claims(self) -> list[int]:
+        """The numbers of the claims that were not answered yet."""
+        return list(self._mine)
+
+    # --- what comes
+
+    def receive(self, source: NodeId, message: NameMessage) -> None:  # noqa: C901 - a line or two for each kind
+        """Act on a message of another node."""
+        match message:
+            case Claim():
+                self._claimed(source, message)
+            case Granted():
+                self._granted(source, message)
+            case Flush():
+                if not self._confirm(source, message):
+                    self._asked[source] = message
+            case Flushed():
+                self._flushed(source, message)
+            case Dropped():
+                self._dropped(source, message)
+            case Taken(number, node, serial):
+                if self._mine.pop(number, None) is not None:
+                    self._grantee.taken(number, node, serial)
+            case Retry(number):
+                if number in self._mine:
+                    self._grantee.retry(number)
+            case Won() | Lost():
+                self._settled(message)
+
+    def _settled(self, message: Won | Lost) -> None:
+        if message.round != self.round:
+            return
+        if type(message) is Won:
+            self._grantee.won(message.key, message.serial, message.epoch)
+        elif type(message) is Lost:
+            self._grantee.lost(message.key, message.node, message.serial, message.epoch)
+
+    def _dropped(self, source: NodeId, dropped: Dropped) -> None:
+        grant = self._grants.get(dropped.key)
+        if grant is not None and (grant.node, grant.epoch) == (source, dropped.epoch):
+            del self._grants[dropped.key]
+
+    def rows_changed(self, owner: NodeId, key: str) -> None:
+        """Take that a row of another node has arrived."""
+        grant = self._grants.get(key)
+        if grant is not None and grant.node == owner:
+            del self._grants[key]
+
+    def go_on(self) -> None:
+        """Decide what can be decided by now; to be called when rows have arrived."""
+        if self._waiting and self.is_flushed:
+            waiting, self._waiting = self._waiting, []
+            for source, claim in waiting:
+                self._claimed(source, claim)
+        if self.conflicts:
+            self.settle()
+
+    def settle(self) -> None:
+        """Decide the conflicts about names whose home is here, and see to it that those concerned know."""
+        here = [key for key in self.conflicts if self.home(key) == self.me]
+        if here and self.flush():
+            for key in here:
+                self._settle_one(key)
+
+    # --- inside
+
+    def _confirm(self, node: NodeId, asked: Flush) -> bool:
+        if asked.view != self.view:
+            return False
+        self._send(node, Flushed(self.view, asked.round, self.round, dict(self._rows.versions())))
+        return True
+
+    def _flushed(self, source: NodeId, flushed: Flushed) -> None:
+        if (flushed.view, flushed.your_round) != (self.view, self.round):
+            return
+        self._rounds[source] = flushed.my_round
+        for owner, version in flushed.versions.items():
+            self._needed[owner] = max(version, self._needed.get(owner, 0))
+        self._needed.pop(self.me, None)
+        self.go_on()
+
+    def _claimed(self, source: NodeId, claim: Claim) -> None:
+        is_stranger = source != self.me and source not in self._rounds and self.is_flushed
+        if claim.view != self.view or self.home(claim.key) != self.me or is_stranger:
+            if source == self.me:
+                self._grantee.retry(claim.number)
+            else:
+                self._send(source, Retry(claim.number))
+        elif not self.flush() or self._rows.version(source) < claim.version:
+            self._waiting.append((source, claim))
+        else:
+            self._decide(source, claim)
+
+    def _decide(self, source: NodeId, claim: Claim) -> None:
+        key = claim.key
+        grant = self._grants.get(key)
+        if grant is not None and (grant.node, grant.number) == (source, claim.number):
+            self._send(source, Granted(claim.number, key, grant.epoch, self._rounds[source]))  # asked again
+        elif grant is not None:
+            self._refuse(source, claim.number, grant.node, grant.serial)
+        elif owned := self._rows.owned(key):
+            owner, row = shown_of(owned)
+            self._refuse(source, claim.number, owner, row.serial)
+        else:
+            epoch = self._rows.top_epoch(key) + 1
+            if source == self.me:
+                if self._mine.pop(claim.number, None) is not None:
+                    self._grantee.granted(claim.number, key, epoch)
+            else:
+                self._grants[key] = _Grant(source, claim.number, claim.serial, epoch)
+                self._send(source, Granted(claim.number, key, epoch, self._rounds[source]))
+
+    def _refuse(self, source: NodeId, number: int, owner: NodeId, serial: int) -> None:
+        if source != self.me:
+            self._send(source, Taken(number, owner, serial))
+        elif self._mine.pop(number, None) is not None:
+            self._grantee.taken(number, owner, serial)
+
+    def _granted(self, source: NodeId, granted: Granted) -> None:
+        number, key, epoch = granted.number, granted.key, granted.epoch
+        is_due = granted.round == self.round and self._mine.pop(number, None) is not None
+        if not is_due or not self._grantee.granted(number, key, epoch):
+            self._send(source, Dropped(key, epoch))
+
+    def _settle_one(self, key: str) -> None:
+        """Have the winner's row in an epoch above all others first; only then the others have lost."""
+        owned = self._rows.owned(key)
+        if len(owned) <= 1:
+            return
+        chosen = self.resolve(key, owned)
+        owner, row = next((one for one in owned if one[0] == chosen), winner_of(owned))
+        top = max(self._rows.top_epoch(key), *(other.epoch for _, other in owned))
+        others = [(node, other) for node, other in owned if node != owner]
+        if row.epoch > max(other.epoch for _, other in others):
+            for node, _ in others:
+                self._tell_loser(node, Lost(key, owner, row.serial, row.epoch, self._round_of(node)))
+        else:
+            self._tell_winner(owner, Won(key, row.serial, top + 1, self._round_of(owner)))
+
+    def _round_of(self, node: NodeId) -> int:
+        return self._rounds.get(node, 0)
+
+    def _tell_winner(self, node: NodeId, won: Won) -> None:
+        if node == self.me:
+            self._grantee.won(won.key, won.serial, won.epoch)
+            if any(row.epoch == won.epoch for _, row in self._rows.owned(won.key)):
+                self._settle_one(won.key)
+        else:
+            self._send(node, won)
+
+    def _tell_loser(self, node: NodeId, lost: Lost) -> None:
+        if node == self.me:
+            self._grantee.lost(lost.key, lost.node, lost.serial, lost.epoch)
+        else:
+            self._send(node, lost)
+
+
+def view_of(members: Members) -> int:
+    """Return the number of a view: the same for the same members in the same incarnations."""
+    text = ",".join(f"{node}:{incarnation}" for node, incarnation in members)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _older_claim(_key: str, owned: Owned) -> NodeId:
+    return winner_of(owned)[0]

@@ -1,0 +1,88 @@
+"""What nodes say to each other about names; it travels behind the rows that were written before it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from foundation.core.identity import NodeId
+
+
+class Claim(Struct, array_like=True, tag=1, frozen=True):
+    """To a name's home: may my process have this name?"""
+
+    number: int
+    key: str
+    serial: int
+    """Of the process, which runs at the node that asks."""
+    view: int
+    """Under which view the one that is asked is the home."""
+    version: int
+    """How far the own table of who asks has come: what it has given back must not count."""
+
+
+class Granted(Struct, array_like=True, tag=2, frozen=True):
+    """The name is yours, if you are still in the installment of the view in which you confirmed it to me."""
+
+    number: int
+    key: str
+    epoch: int
+    round: int
+
+
+class Taken(Struct, array_like=True, tag=3, frozen=True):
+    """Another process has the name."""
+
+    number: int
+    node: NodeId
+    serial: int
+
+
+class Retry(Struct, array_like=True, tag=4, frozen=True):
+    """Your view is not mine; ask again when they are the same."""
+
+    number: int
+
+
+class Dropped(Struct, array_like=True, tag=5, frozen=True):
+    """What you granted is not used."""
+
+    key: str
+    epoch: int
+
+
+class Flush(Struct, array_like=True, tag=6, frozen=True):
+    """I entered this view in my round so-and-so: once you have too, tell me what you know."""
+
+    view: int
+    round: int
+
+
+class Flushed(Struct, array_like=True, tag=7, frozen=True):
+    """I am in that view as well, take no grant from before, and know rows as far as these versions."""
+
+    view: int
+    your_round: int
+    my_round: int
+    versions: dict[NodeId, int]
+
+
+class Won(Struct, array_like=True, tag=8, frozen=True):
+    """Of several processes with one name yours keeps it, from now on in this epoch."""
+
+    key: str
+    serial: int
+    epoch: int
+    round: int
+
+
+class Lost(Struct, array_like=True, tag=9, frozen=True):
+    """Of several processes with one name another one keeps it, in this epoch: give it back."""
+
+    key: str
+    node: NodeId
+    serial: int
+    epoch: int
+    round: int
+
+
+NameMessage = Claim | Granted | Taken | Retry | Dropped | Flush | Flushed | Won | Lost

@@ -1,0 +1,365 @@
+"""Register names, find them, and watch them: what the pure parts decide is carried out here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import msgspec
+from msgspec import Raw
+
+from foundation.core import sources
+from foundation.core.clock import Clock
+from foundation.core.events import EventSource, EventStream
+from foundation.core.hybrid_clock import HybridClock
+from foundation.core.identity import NodeId, ProcessId
+from foundation.core.tasks import TaskScope
+from foundation.errors import CallTimeout, ClockDriftError, NameTakenError, NoSuchNameError, NotRunningError
+from foundation.registry.claims import Claims
+from foundation.registry.events import NameEvent
+from foundation.registry.index import NameIndex
+from foundation.registry.messages import Flushed, NameMessage
+from foundation.registry.options import RegistryOptions
+from foundation.registry.rows import NAMES, NameRow
+from foundation.replication import Change, Replication
+from foundation.replication.replica import Replica, encode
+
+logger = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 1.0
+_MOST_RETRY_S = 1.0
+
+LostHandler = Callable[[str, int, ProcessId], None]
+
+
+class _Claimed(NamedTuple):
+    """A registration that waits for its answer."""
+
+    answer: asyncio.Future[ProcessId | None]
+    """None when the name was granted, else who has it."""
+
+    serial: int
+    wire_name: str
+    metadata: dict[str, Any] | None
+
+
+class Names:
+    """The names of all processes of the cluster; an async context manager. Use it on its own event loop only."""
+
+    def __init__(
+        self, replication: Replication, options: RegistryOptions | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self.options = options or RegistryOptions()
+        self.lost_name: LostHandler = lambda _name, _serial, _winner: None
+        """Called when a process here has lost a name to another one: name, serial, winner."""
+        self._replication = replication
+        self._replica = replication.replica
+        self._clock = clock or sources.clock()
+        self._hybrid = HybridClock(self.options.max_drift_s)
+        conflicts: dict[str, None] = {}
+        self.index = NameIndex(self._replica, conflicts)
+        self.claims = Claims(self._replica.me, _Rows(self._replica, self.index), self, self._send, conflicts)
+        self._decoder = msgspec.msgpack.Decoder(list[NameMessage])
+        self._claimed: dict[int, _Claimed] = {}
+        self._claimed_keys: set[str] = set()
+        self._retries: dict[int, float] = {}
+        self._last_number = 0
+        self._outgoing: dict[NodeId, list[NameMessage]] = {}
+        self._tasks = TaskScope("names")
+        self._events: EventSource[tuple[NameEvent, ...]] = EventSource()
+        self._by_serial: dict[int, list[str]] = {}
+        """The keys of the own names, by process."""
+        self._awaited: dict[str, list[asyncio.Future[None]]] = {}
+        self._drifted: set[NodeId] = set()
+        self._is_open = False
+        replication.watch(NAMES, self._changed)
+        replication.on_note("names", self._noted)
+
+    async def __aenter__(self) -> Self:
+        self._is_open = True
+        self._tasks.keep_running(self._look_again, "look again")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        self._events.end()
+        await self._tasks.close()
+        for claimed in self._claimed.values():
+            if not claimed.answer.done():
+                claimed.answer.set_exception(NotRunningError("this node stops"))
+
+    # --- registering
+
+    async def register(
+        self,
+        name: str,
+        serial: int,
+        wire_name: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Give a process of this node a name; it is there for this node when this returns, and soon for all.
+
+        Raises :class:`NameTakenError`, and :class:`CallTimeout` when the members do not agree in time on who is in, or
+        the node that decides about the name does not answer: after a node has vanished that takes a few seconds.
+        """
+        if not self._is_open:
+            message = "this node is stopped and registers no names"
+            raise NotRunningError(message)
+        key = NAMES + name
+        if (owner := self.index.find(key)) is not None:
+            raise _taken(name, owner)
+        if key in self._claimed_keys:
+            message = f"the name {name!r} is being given to another process of this node"
+            raise NameTakenError(message)
+        self._claimed_keys.add(key)
+        answer: asyncio.Future[ProcessId | None] = asyncio.get_running_loop().create_future()
+        claimed = _Claimed(answer, serial, wire_name, dict(metadata) if metadata else None)
+        limit_s = self.options.register_timeout_s if timeout_s is None else timeout_s
+        try:
+            owner = await self._claim(key, claimed, limit_s)
+        except TimeoutError:
+            home = self.claims.home(key)
+            message = f"nobody decided in {limit_s} s who has the name {name!r}; node {str(home)[:8]} is to"
+            raise CallTimeout(message) from None
+        finally:
+            self._claimed_keys.discard(key)
+        if owner is not None:
+            raise _taken(name, owner)
+
+    async def _claim(self, key: str, claimed: _Claimed, limit_s: float) -> ProcessId | None:
+        """Return None when the name was granted, else who has it."""
+        self._last_number = number = self._last_number + 1
+        self._claimed[number] = claimed
+        try:
+            self.claims.claim(number, key, claimed.serial)
+            if claimed.answer.done():  # this node is the name's home: a timer would cost more than that
+                return claimed.answer.result()
+            async with asyncio.timeout(limit_s):
+                return await claimed.answer
+        finally:
+            self.claims.give_up(number)
+            del self._claimed[number]
+            self._retries.pop(number, None)
+
+    def unregister(self, name: str, serial: int | None = None) -> None:
+        """Take a name back from a process of this node; raises :class:`NoSuchNameError` when none here has it."""
+        row = self._own(NAMES + name)
+        if row is None or serial not in {None, row.serial}:
+            message = f"no process of this node has the name {name!r}"
+            raise NoSuchNameError(message)
+        self._replication.write(NAMES + name, None)
+        keys = self._by_serial[row.serial]
+        keys.remove(NAMES + name)
+        if not keys:
+            del self._by_serial[row.serial]
+
+    def update_metadata(
+        self, name: str, metadata: Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        """Replace the metadata of a name of this node, or change it by a function of what it was."""
+        row = self._own(NAMES + name)
+        if row is None:
+            message = f"no process of this node has the name {name!r}"
+            raise NoSuchNameError(message)
+        new = metadata(dict(row.metadata or {})) if callable(metadata) else metadata
+        self._replication.write(NAMES + name, msgspec.structs.replace(row, metadata=dict(new) or None))
+
+    def release(self, serial: int) -> None:
+        """Take all names back from a process of this node."""
+        for key in self._by_serial.pop(serial, ()):
+            row = self._own(key)
+            if row is not None and row.serial == serial:
+                self._replication.write(key, None)
+
+    # --- looking
+
+    def known(self, name: str) -> ProcessId | None:
+        """Return whose a name is, as far as this node has heard: at once, and without asking anybody."""
+        return self.index.find(NAMES + name)
+
+    async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
+        """Wait until somebody has a name; raises :class:`CallTimeout`."""
+        key = NAMES + name
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (found := self.index.find(key)) is None:
+                    arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._awaited.setdefault(key, []).append(arrival)
+                    await arrival
+        except TimeoutError:
+            message = f"nobody was named {name!r} within {timeout_s} s"
+            raise CallTimeout(message) from None
+        return found
+
+    def metadata(self, name: str) -> dict[str, Any] | None:
+        """Return the metadata of a name; None when nobody has the name."""
+        seen = self.index.see(NAMES + name)
+        return None if seen is None else dict(seen[1].metadata or {})
+
+    def names(self, prefix: str = "", metadata: Mapping[str, Any] | None = None) -> list[str]:
+        """Return the names that begin so and whose metadata has all of that, in order."""
+        start = NAMES + prefix
+        keys = (key for key in self.index if key.startswith(start))
+        if metadata:
+            wanted = metadata.items()
+            keys = (key for key in keys if (seen := self.index.see(key)) and (seen[1].metadata or {}).items() >= wanted)
+        return sorted(key[1:] for key in keys)
+
+    def count(self) -> int:
+        """Return how many names there are."""
+        return len(self.index)
+
+    def watch(self) -> EventStream[tuple[NameEvent, ...]]:
+        """Return what happens to names from now on, in batches as it arrives."""
+        self.index.is_watched = True
+        return self._events.stream(())
+
+    # --- who is in
+
+    def enter(self, members: Iterable[tuple[NodeId, int]]) -> None:
+        """Go by another view: who is up and not given up by everybody, with incarnations."""
+        self.claims.enter(members)
+
+    def show(self, owner: NodeId) -> None:
+        """A node is in: its names are seen."""
+        self._tell(self.index.show(owner))
+        self.claims.go_on()
+
+    def hide(self, owner: NodeId) -> None:
+        """A node is down or gone: its names are seen no more."""
+        self._tell(self.index.hide(owner))
+        self.claims.go_on()
+
+    # --- what the claims decide: see the port
+
+    def granted(self, number: int, key: str, epoch: int) -> bool:
+        """Write the row."""
+        claimed = self._claimed.get(number)
+        if claimed is None or claimed.answer.done():
+            return False
+        stamp = self._hybrid.stamp(self._clock.wall())
+        self._replication.write(key, NameRow(claimed.serial, epoch, stamp, claimed.wire_name, claimed.metadata))
+        self._by_serial.setdefault(claimed.serial, []).append(key)
+        claimed.answer.set_result(None)
+        return True
+
+    def taken(self, number: int, owner: NodeId, serial: int) -> None:
+        """Tell who waits."""
+        claimed = self._claimed.get(number)
+        if claimed is not None and not claimed.answer.done():
+            claimed.answer.set_result(ProcessId(owner, serial))
+
+    def retry(self, number: int) -> None:
+        """Claim again in a while."""
+        wait_s = self._retries.get(number, self.options.retry_s)
+        self._retries[number] = min(wait_s * 2, _MOST_RETRY_S)
+        asyncio.get_running_loop().call_later(wait_s, self.claims.again, number)
+
+    def won(self, key: str, serial: int, epoch: int) -> None:
+        """Write the own row again."""
+        row = self._own(key)
+        if row is not None and row.serial == serial and row.epoch < epoch:
+            self._replication.write(key, msgspec.structs.replace(row, epoch=epoch))
+
+    def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
+        """Give the name back and tell its process."""
+        row = self._own(key)
+        if row is not None and row.epoch < epoch:
+            self.unregister(key[1:])
+            logger.warning("process %s lost the name %r to %s.%d", row.serial, key[1:], owner[:8], serial)
+            self.lost_name(key[1:], row.serial, ProcessId(owner, serial))
+
+    # --- inside
+
+    def _own(self, key: str) -> NameRow | None:
+        row = self._replica.own.rows.get(key)
+        return None if row is None or type(row.value) is not NameRow else row.value
+
+    def _changed(self, changes: list[Change]) -> None:
+        self._hear_stamps(changes)
+        events = self.index.apply(changes)
+        for change in changes:
+            if change.owner != self._replica.me:
+                self.claims.rows_changed(change.owner, change.key)
+        self._tell(events)
+        if self._awaited:
+            self._tell_arrivals(change.key for change in changes)
+        self.claims.go_on()
+
+    def _tell(self, events: list[NameEvent]) -> None:
+        if events:
+            self._events.emit(tuple(events))
+        if self._awaited:
+            self._tell_arrivals(NAMES + event.name for event in events)
+
+    def _tell_arrivals(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            for arrival in self._awaited.pop(key, ()):
+                if not arrival.done():
+                    arrival.set_result(None)
+
+    def _hear_stamps(self, changes: list[Change]) -> None:
+        newest = max(
+            ((change.new.stamp, change.owner) for change in changes if type(change.new) is NameRow), default=(0, None)
+        )
+        stamp, owner = newest
+        if owner is None or owner == self._replica.me:
+            return
+        try:
+            self._hybrid.hear(stamp, self._clock.wall())
+        except ClockDriftError as error:
+            if owner not in self._drifted:
+                self._drifted.add(owner)
+                logger.warning("node %s registers names with %s", owner[:8], error)
+
+    def _noted(self, source: NodeId, content: Raw) -> None:
+        for message in self._decoder.decode(content):
+            if type(message) is Flushed:
+                self._replication.seek(source, message.versions)
+            self.claims.receive(source, message)
+
+    def _send(self, node: NodeId, message: NameMessage) -> None:
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._send_all)
+        self._outgoing.setdefault(node, []).append(message)
+
+    def _send_all(self) -> None:
+        outgoing, self._outgoing = self._outgoing, {}
+        for node, messages in outgoing.items():
+            self._replication.note(node, "names", encode(messages))
+
+    async def _look_again(self) -> None:
+        """Say again what may have been lost: everything is asked until it is answered."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            for number in self.claims.open_claims:
+                if number not in self._retries:
+                    self.claims.again(number)
+            if self.claims.is_flushing and not self.claims.is_flushed:
+                self.claims.ask_for_flush()
+            if self.claims.conflicts:
+                self.claims.settle()
+
+
+class _Rows:
+    """What the claims see of the rows."""
+
+    def __init__(self, replica: Replica, index: NameIndex) -> None:
+        self.version = replica.version
+        self.ignores = replica.ignores
+        self.owned = index.owned
+        self.top_epoch = index.top_epoch
+        self._replica = replica
+
+    def versions(self) -> Mapping[NodeId, int]:
+        return self._replica.digest(answer_wanted=False).versions
+
+
+def _taken(name: str, owner: ProcessId) -> NameTakenError:
+    return NameTakenError(f"the name {name!r} belongs to {owner}")
