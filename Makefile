@@ -21,11 +21,15 @@ test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: bench
-bench: bench-calls ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
+bench: bench-calls bench-registry ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
 
 .PHONY: bench-calls
 bench-calls: .dev bench-peers ## Measure calls between two nodes, beside Erlang, xoscar, Ray, raw Zenoh and raw TCP
 	@$(BIN)/python -m benchmarks.calls
+
+.PHONY: bench-registry
+bench-registry: .dev ## Measure names on three nodes: registering, seeing, finding, a newcomer, a node that dies
+	@$(BIN)/python -m benchmarks.registry
 
 .PHONY: bench-peers
 bench-peers: ## Set up the environment of the Python peers

@@ -1,0 +1,1 @@
+"""How fast names are given, seen, found and lost."""
