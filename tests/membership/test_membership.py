@@ -138,7 +138,7 @@ async def test_what_is_no_address_harms_nobody(memory_nodes: MemberNodes, addres
         await bob.membership.settle(30)
     target = bob.membership._dialer._plan._targets[address]
     assert target.failures > 0
-    assert len(bob.membership._dialer._tasks) == 1
+    assert len(bob.membership._dialer._tasks) == 0
 
 
 async def test_a_node_that_is_linked_and_not_announced_is_not_dialed_all_the_time(memory_nodes: MemberNodes) -> None:
