@@ -213,6 +213,7 @@ async def test_a_restart_of_its_own_address_does_not_stall_the_vote(memory_nodes
         await eventually(lambda lost=lost: not anne.membership._view.admits(lost, 1))
         for member in anne.membership._view.members():
             anne.membership._view._records.pop(member.node_id)
+            anne.membership._view._neighbors.pop(member.node_id)
 
 
 def free_port() -> int:
