@@ -21,7 +21,7 @@ test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: bench
-bench: bench-calls bench-registry ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
+bench: bench-calls bench-registry bench-simulation ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
 
 .PHONY: bench-calls
 bench-calls: .dev bench-peers ## Measure calls between two nodes, beside Erlang, xoscar, Ray, raw Zenoh and raw TCP
@@ -30,6 +30,10 @@ bench-calls: .dev bench-peers ## Measure calls between two nodes, beside Erlang,
 .PHONY: bench-registry
 bench-registry: .dev ## Measure names on three nodes: registering, seeing, finding, a newcomer, a node that dies
 	@$(BIN)/python -m benchmarks.registry
+
+.PHONY: bench-simulation
+bench-simulation: .dev ## Measure how long simulated clusters of 100 and 1,000 nodes take, and their memory
+	@PYTHONHASHSEED=0 $(BIN)/python -m benchmarks.simulation
 
 .PHONY: bench-peers
 bench-peers: ## Set up the environment of the Python peers

@@ -372,6 +372,16 @@ async def test_garbage_is_counted_and_dropped(nodes: Nodes, count: int, caplog: 
     assert len(caplog.records) < 50
 
 
+async def test_nobody_is_looked_after_once_all_has_arrived(nodes: Nodes) -> None:
+    """A timer runs only while an acknowledgement is outstanding, so that a node at rest sleeps."""
+    one, two = await nodes.pair()
+    one.send(two, "hello")
+    peers = one.fabric.peers
+    await eventually(lambda: bool(peers._awaited) or two.got_from(one) == ["hello"])
+    await eventually(lambda: not peers._awaited and peers._looking is None)
+    assert two.got_from(one) == ["hello"]
+
+
 async def test_made_up_senders_cost_a_bounded_amount(nodes: Nodes) -> None:
     """Well-formed batches under thousands of names that are not present do not fill the memory."""
     one, two = await nodes.pair()

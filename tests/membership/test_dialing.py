@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,8 +100,49 @@ def test_who_has_left_is_forgotten() -> None:
     made = DialPlan(OPTIONS)
     made.want(["x", "y"], ANNE, 0)
     made.want(["z"], BOB, 0)
-    made.forget(ANNE)
+    made.forget(ANNE, 0)
     assert made.due(NOBODY, 0) == ["z"]
+
+
+def test_an_address_that_was_given_without_a_node_waits_for_the_next() -> None:
+    """Whoever lives there is wanted: when one has left, another may start there."""
+    made = plan("x")
+    made.due(NOBODY, 0)
+    made.reached("x", ANNE, 0)
+    made.forget(ANNE, 5)
+    assert made.next_due(NOBODY) == 6
+    assert made.due(NOBODY, 6) == ["x"]
+
+
+def test_many_addresses_share_the_dials_of_a_few() -> None:
+    """The delay grows with the number of those that are sought, so the dials per second do not."""
+    made = DialPlan(replace(OPTIONS, most_dials=100))
+    addresses = [str(number) for number in range(32)]
+    made.want(addresses, None, 0)
+    assert made.due(NOBODY, 0) == addresses
+    for address in addresses:
+        made.failed(address, 0, 0.5)
+    assert made.next_due(NOBODY) == 8
+    made.want(["elsewhere"], ANNE, 0)
+    assert made.due({ANNE}, 8) == addresses
+
+
+def test_what_was_never_tried_comes_before_what_failed() -> None:
+    """Others wait for this node's opinion of each member."""
+    made = plan("1", "2", "3")
+    for address in made.due(NOBODY, 0):
+        made.failed(address, 0, 0.5)
+    made.want(["4"], None, 5)
+    assert made.due(NOBODY, 5) == ["4", "1", "2"]
+
+
+def test_nothing_is_due_while_as_many_are_dialed_as_may_be() -> None:
+    """Who dials is woken when one of them ends, and need not look before."""
+    made = plan("1", "2", "3", "4")
+    made.due(NOBODY, 0)
+    assert made.next_due(NOBODY) is None
+    made.failed("1", 0, 0.5)
+    assert made.next_due(NOBODY) == 0
 
 
 def test_an_address_that_nobody_wants_any_more_is_dropped() -> None:
@@ -138,7 +181,7 @@ class CheckedPlan:
         elif verb == "due":
             self.dial({node}, now)
         elif verb == "forget":
-            self.plan.forget(node)
+            self.plan.forget(node, now)
             self.dialing &= self.plan._targets.keys()
         elif address in self.dialing:
             self.dialing.discard(address)

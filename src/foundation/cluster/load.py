@@ -64,7 +64,8 @@ class LoadTeller:
         return placed.since if placed is not None and placed.told == member.processes else 0
 
     def _tell(self, elapsed_s: float) -> None:
-        self._placed = {m.node_id: p for m in self._membership.members() if (p := self._placed.get(m.node_id))}
+        if self._placed:
+            self._placed = {m.node_id: p for m in self._membership.members() if (p := self._placed.get(m.node_id))}
         frames = self._fabric.counters.frames_sent + self._fabric.counters.frames_received
         self.message_rate = (frames - self._frames) / elapsed_s
         self._frames = frames

@@ -57,6 +57,10 @@ class Owner(Protocol):
         """Have :meth:`Peer.acknowledge` called soon."""
         ...
 
+    def look_later(self, peer: Peer) -> None:
+        """Have :meth:`Peer.look` called in a moment."""
+        ...
+
     def drop(self, why: str) -> None:
         """Count and log something that cannot be used."""
         ...
@@ -83,6 +87,7 @@ class Peer:
         self._active: Path | None = None
         self._waiters: dict[Channel, list[asyncio.Future[None]]] = {}
         self._progress = (0, 0.0)
+        self._is_awaited = False
         self._most_waiting = options.queue_bytes
         self._most_before_waiting = options.window_bytes
         self._most_frame = options.most_frame_bytes
@@ -168,6 +173,8 @@ class Peer:
             self._pace(path)
         while path.is_writable and (packets := session.next_packets(_FLUSH_BYTES)):
             path.write(packets)
+            if not self._is_awaited:
+                self._await_acknowledgement()
             if len(packets) == 1 and len(packets[0]) < _FLUSH_BYTES:
                 break  # the rest waits for the window, if there is any
         if self._waiters:
@@ -237,12 +244,17 @@ class Peer:
 
     def look(self, now: float) -> None:
         """See whether anything that was sent gets through; ask, and at last give up a direct link that is deaf."""
+        path = self._active
+        self._is_awaited = path is not None and self._session.unacknowledged_bytes > 0
+        if path is None or not self._is_awaited:
+            return  # a path that begins, and what is sent then, are looked after anew
+        self._owner.look_later(self)
         acknowledged = self._session.acknowledged
-        if acknowledged != self._progress[0] or not self._session.unacknowledged_bytes:
+        if acknowledged != self._progress[0]:
             self._progress = (acknowledged, now)
             return
-        path, stalled_s = self._active, now - self._progress[1]
-        if path is None or stalled_s < self._options.stall_s:
+        stalled_s = now - self._progress[1]
+        if stalled_s < self._options.stall_s:
             return
         if path.way is Way.ROUTED:
             self._introduce(path)
@@ -263,14 +275,19 @@ class Peer:
 
     # --- inside
 
+    def _await_acknowledgement(self) -> None:
+        """Begin to count the seconds in which nothing gets through."""
+        self._is_awaited = True
+        self._progress = (self._session.acknowledged, self._loop.time())
+        self._owner.look_later(self)
+
     def _pace(self, path: Path) -> None:
         """Fit the bulk that is under way to what the path carries without a queue."""
         now = self._loop.time()
         if now < self._pace_after or (times := path.round_trip_s()) is None:
             return
         self._bulk.observe(*times)
-        for channel in BULK:
-            self._session.limit(channel, self._bulk.bytes, self._bulk.piece_bytes)
+        self._session.limit(BULK, self._bulk.bytes, self._bulk.piece_bytes)
         self._pace_after = now + max(times[0], _PACE_INTERVAL_S)
 
     def _refusal(self, channel: Channel, frame: bytes) -> Overloaded:
@@ -331,6 +348,8 @@ class Peer:
         self._choose()
         if path is self._active:
             self._session.resume(resume.seen)
+            if self._session.unacknowledged_bytes:
+                self._await_acknowledgement()  # even if the path takes nothing at the moment
             self.flush()
 
     def _choose(self) -> None:
@@ -346,8 +365,7 @@ class Peer:
         self._bulk = BulkWindow(most, self._options.bulk_queue_s)
         self._pace_after = 0.0
         is_known = path.round_trip_s() is not None
-        for channel in BULK:
-            self._session.limit(channel, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
+        self._session.limit(BULK, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
 
     def _take(self, path: Path, data: Data) -> None:
         if not path.is_ready and path.has_begun:

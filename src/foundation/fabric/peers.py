@@ -59,9 +59,11 @@ class Peers:
         self._to_flush: dict[NodeId, None] = {}
         self._to_acknowledge: dict[Peer, None] = {}
         self._acknowledging: asyncio.TimerHandle | None = None
+        self._awaited: dict[Peer, None] = {}
+        """Those of whom an acknowledgement is outstanding: where nothing is, no timer runs."""
+        self._looking: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._tasks.keep_running(self._look, "look after sessions")
         return self
 
     async def __aexit__(
@@ -69,8 +71,9 @@ class Peers:
     ) -> None:
         self._to_flush.update(dict.fromkeys(self._peers))
         self._flush()  # what was said last must not be lost, as far as the windows allow
-        if self._acknowledging is not None:
-            self._acknowledging.cancel()
+        for timer in (self._acknowledging, self._looking):
+            if timer is not None:
+                timer.cancel()
         for peer in self._peers.values():
             peer.close("this node stops")
         self._peers.clear()
@@ -191,6 +194,12 @@ class Peers:
             loop = asyncio.get_running_loop()
             self._acknowledging = loop.call_later(self._options.acknowledge_after_s, self._acknowledge)
 
+    def look_later(self, peer: Peer) -> None:
+        """See the port. One timer serves all peers."""
+        self._awaited[peer] = None
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_INTERVAL_S, self._look)
+
     def drop(self, why: str) -> None:
         """See the port."""
         self.counters.dropped += 1
@@ -265,10 +274,10 @@ class Peers:
         finally:
             peer.dialing = False
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(_LOOK_INTERVAL_S)
-            with self._noticing_loss():
-                for peer in list(self._peers.values()):
-                    peer.look(loop.time())
+        peers, self._awaited = self._awaited, {}
+        self._looking = None
+        with self._noticing_loss():
+            for peer in peers:
+                peer.look(loop.time())  # who is to be looked at again says so

@@ -10,7 +10,7 @@ The scheme is that of TCP's cumulative acknowledgement, one level up, so that it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from foundation.core.channels import CHANNELS, Channel
 from foundation.errors import CodecError
@@ -78,12 +78,26 @@ class _Incoming:
 class Session:
     """One side of a session. Frames go in by :meth:`enqueue` and come out, over there, of :meth:`receive`."""
 
+    __slots__ = (
+        "_confirm_every",
+        "_incoming",
+        "_lanes",
+        "_limits",
+        "_most_frame",
+        "_window",
+        "ack_due",
+        "ack_owed",
+        "duplicates",
+    )
+
     def __init__(self, window_bytes: int, most_frame_bytes: int) -> None:
         self._confirm_every = min(window_bytes // 4, _CONFIRM_BYTES)
         self._most_frame = most_frame_bytes
-        self._outgoing = {channel: _Outgoing(window_bytes) for channel in CHANNELS}
-        self._incoming = {channel: _Incoming() for channel in CHANNELS}
-        self._lanes = [self._outgoing[channel] for channel in sorted(CHANNELS)]
+        self._window = window_bytes
+        self._limits: dict[Channel, tuple[int, int]] = {}
+        # A channel takes memory from its first frame on: in a large cluster most nodes say nothing to each other.
+        self._lanes: list[_Outgoing | None] = [None] * len(CHANNELS)
+        self._incoming: dict[int, _Incoming] = {}
         self.ack_due = False
         """So much has arrived since the other side was told that it is time to tell it."""
         self.ack_owed = False
@@ -93,51 +107,57 @@ class Session:
     @property
     def has_work(self) -> bool:
         """Tell whether anything is to be sent, window or not."""
-        return any(out.has_work for out in self._outgoing.values())
+        return any(out is not None and out.has_work for out in self._lanes)
 
     @property
     def unacknowledged_bytes(self) -> int:
         """Bytes that were sent and of which the other side has not yet said that they arrived."""
-        return sum(out.flying for out in self._outgoing.values())
+        return sum(out.flying for out in self._lanes if out is not None)
 
     @property
     def acknowledged(self) -> int:
         """The number of packets that arrived over there; it grows as long as anybody listens."""
-        return sum(out.acknowledged for out in self._outgoing.values())
+        return sum(out.acknowledged for out in self._lanes if out is not None)
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of frames that no packet holds yet."""
-        return sum(out.waiting for out in self._lanes)
+        return sum(out.waiting for out in self._lanes if out is not None)
 
     def waiting(self, channel: Channel) -> int:
         """Bytes of frames of one channel that no packet holds yet."""
-        return self._lanes[channel].waiting
+        out = self._lanes[channel]
+        return 0 if out is None else out.waiting
 
     def enqueue(self, channel: Channel, frame: bytes, most_waiting: int) -> bool:
         """Let a frame wait for its turn; False when more than ``most_waiting`` bytes do so in its channel already."""
-        out = self._lanes[channel]
+        out = self._lanes[channel] or self._begin(channel)
         if out.waiting > most_waiting:
             return False
         out.queue.append(frame)
         out.waiting += len(frame)
         return True
 
-    def limit(self, channel: Channel, window_bytes: int, piece_bytes: int) -> None:
-        """Let less of a channel be under way at once than the others may have, in smaller packets."""
-        out = self._lanes[channel]
-        out.window, out.piece = window_bytes, min(piece_bytes, PIECE_BYTES)
+    def limit(self, channels: Iterable[Channel], window_bytes: int, piece_bytes: int) -> None:
+        """Let less of some channels be under way at once than the others may have, in smaller packets."""
+        limits = (window_bytes, min(piece_bytes, PIECE_BYTES))
+        for channel in channels:
+            self._limits[channel] = limits
+            if (out := self._lanes[channel]) is not None:
+                out.window, out.piece = limits
 
     def unacknowledged(self, channel: Channel) -> int:
         """Bytes of one channel that were sent and are not acknowledged."""
-        return self._lanes[channel].flying
+        out = self._lanes[channel]
+        return 0 if out is None else out.flying
 
     def next_packets(self, most_bytes: int) -> list[bytes]:
         """Return what to send now on the present path, urgent channels first, about ``most_bytes`` in all."""
         packets: list[bytes] = []
         size = 0
-        for channel, out in self._outgoing.items():
-            if out.queue or out.resend or out.whole is not None:
+        for channel in CHANNELS:
+            out = self._lanes[channel]
+            if out is not None and (out.queue or out.resend or out.whole is not None):
                 while size < most_bytes and (packet := self._next_packet(channel, out)) is not None:
                     packets.append(packet)
                     size += len(packet)
@@ -149,10 +169,7 @@ class Session:
         A packet that came before is dropped. Raises :class:`GapError` when one before it is missing, which no path in
         order can do: then resume.
         """
-        incoming = self._incoming.get(data.channel)  # type: ignore[call-overload]
-        if incoming is None:
-            message = f"a packet in a channel {data.channel} that does not exist"
-            raise CodecError(message)
+        incoming = self._incoming.get(data.channel) or self._listen(data.channel)
         self._arrived(data.channel, data.seen)
         self.ack_owed = True
         if data.number <= incoming.seen:
@@ -182,14 +199,27 @@ class Session:
 
     def seen(self) -> dict[int, int]:
         """Return the number of the last packet that arrived in each channel that has any."""
-        return {int(channel): incoming.seen for channel, incoming in self._incoming.items() if incoming.seen}
+        return {int(channel): incoming.seen for channel, incoming in sorted(self._incoming.items()) if incoming.seen}
 
     def resume(self, seen: Mapping[int, int]) -> None:
         """Go on, on a new path, behind what the other side has seen; the rest is sent again."""
         for channel, number in seen.items():
             self._arrived(channel, number)
-        for out in self._outgoing.values():
-            out.resend = len(out.unacknowledged)
+        for out in self._lanes:
+            if out is not None:
+                out.resend = len(out.unacknowledged)
+
+    def _begin(self, channel: Channel) -> _Outgoing:
+        out = self._lanes[channel] = _Outgoing(self._window)
+        out.window, out.piece = self._limits.get(channel, (self._window, PIECE_BYTES))
+        return out
+
+    def _listen(self, channel: int) -> _Incoming:
+        if channel not in CHANNELS:
+            message = f"a packet in a channel {channel} that does not exist"
+            raise CodecError(message)
+        incoming = self._incoming[channel] = _Incoming()
+        return incoming
 
     def _next_packet(self, channel: Channel, out: _Outgoing) -> bytes | None:
         if out.resend:
@@ -239,13 +269,15 @@ class Session:
 
     def _confirm(self, channel: Channel) -> int:
         """Return what has arrived in a channel; the packet that carries it is an acknowledgement."""
-        incoming = self._incoming[channel]
+        incoming = self._incoming.get(channel)
+        if incoming is None:
+            return 0
         incoming.unconfirmed = 0
         return incoming.seen
 
     def _arrived(self, channel: int, seen: int) -> None:
         """Forget packets that the other side has seen; a stale or impossible number changes nothing."""
-        out = self._outgoing.get(channel)  # type: ignore[call-overload]
+        out = self._lanes[channel] if 0 <= channel < len(self._lanes) else None
         if out is None or seen >= out.next_number:
             return
         while out.acknowledged < seen:

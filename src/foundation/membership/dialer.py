@@ -21,6 +21,8 @@ from foundation.membership.options import MembershipOptions
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST_SLEEP_S = 0.01
+
 
 class Dialer:
     """Keep trying to meet every node that is known and not present."""
@@ -38,23 +40,30 @@ class Dialer:
         self._tried = tried
         self._plan = DialPlan(options)
         self._tasks = TaskScope("dialer")
-        self._wake = asyncio.Event()
+        self._soon: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_open = False
         self._idle = asyncio.Event()
         self._logged: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> Self:
-        self._tasks.keep_running(self._run, "dial")
+        self._is_open = True
+        self._wake()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._is_open = False
+        for handle in (self._soon, self._timer):
+            if handle is not None:
+                handle.cancel()
         await self._tasks.close()
 
     def want(self, addresses: Iterable[str], node: NodeId | None, *, at_once: bool = False) -> None:
         """Try these addresses unless their node is present; see :meth:`DialPlan.want`."""
         self._plan.want(addresses, node, self._clock.now(), at_once=at_once)
-        self._wake.set()
+        self._wake()
 
     def leads_back(self, address: str) -> bool:
         """Tell whether an address is known to be this node's own."""
@@ -62,28 +71,35 @@ class Dialer:
 
     def forget(self, node: NodeId) -> None:
         """Stop trying to reach a node."""
-        self._plan.forget(node)
+        self._plan.forget(node, self._clock.now())
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until no address is being tried for the first time, or the time is over."""
         deadline = self._clock.now() + timeout_s
-        while (self._wake.is_set() or self._plan.is_dialing()) and (left_s := deadline - self._clock.now()) > 0:
+        while (self._soon is not None or self._plan.is_dialing()) and (left_s := deadline - self._clock.now()) > 0:
             self._idle.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     await self._idle.wait()
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            for address in self._plan.due(self._fabric.present(), self._clock.now()):
-                self._tasks.start(self._dial(address), f"dial {address}")
-            self._idle.set()
-            next_due = self._plan.next_due(self._fabric.present())
-            wait_s = None if next_due is None else max(next_due - self._clock.now(), 0.01)
-            with suppress(TimeoutError):  # wait_for would swallow a cancellation that comes with a wake-up
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
+    def _wake(self) -> None:
+        """Look at the plan in the next turn, once for all that has changed in this one."""
+        if self._soon is None and self._is_open:
+            self._soon = asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        """Start what is due, and sleep until something is."""
+        self._soon = None
+        if self._timer is not None:
+            self._timer.cancel()
+        now, present = self._clock.now(), self._fabric.present()
+        for address in self._plan.due(present, now):
+            self._tasks.start(self._dial(address), f"dial {address}")
+        self._idle.set()
+        next_due = self._plan.next_due(present)
+        if next_due is not None:
+            delay_s = max(next_due - now, _SHORTEST_SLEEP_S)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
 
     async def _dial(self, address: str) -> None:
         try:
@@ -102,7 +118,7 @@ class Dialer:
                 self._plan.want(other.addresses, other.node, self._clock.now())
             self._tried(address, identity.node, False)  # noqa: FBT003
         finally:
-            self._wake.set()
+            self._wake()
 
     def _give_up_for_now(self, address: str, error: FabricError, *, refused: bool) -> None:
         self._plan.failed(address, self._clock.now(), draw(), refused=refused)

@@ -56,6 +56,8 @@ class Membership:
         self._announcing: asyncio.TimerHandle | None = None
         self._is_open = False
         self._met = asyncio.Event()
+        self._is_due = asyncio.Event()
+        self._known: list[Acquaintance] | None = None
 
     async def __aenter__(self) -> Self:
         self._fabric.peers.admits = self._view.admits
@@ -82,7 +84,10 @@ class Membership:
         await self._stack.aclose()
 
     def _acquaintances(self) -> Sequence[Acquaintance]:
-        return [Acquaintance(member.node_id, member.addresses) for member in self._view.members() if member.addresses]
+        if self._known is None:
+            members = self._view.members()
+            self._known = [Acquaintance(member.node_id, member.addresses) for member in members if member.addresses]
+        return self._known
 
     def _addresses_of(self, node: NodeId) -> tuple[str, ...]:
         member = self._view.member(node)
@@ -195,6 +200,8 @@ class Membership:
         self._carry_out(self._view.stuck(node, is_stuck=is_stuck))
 
     def _carry_out(self, events: list[MemberEvent]) -> None:
+        if events:
+            self._known = None
         for event in events:
             logger.info("%s", event)
             self.events.emit(event)
@@ -206,7 +213,10 @@ class Membership:
                 self._part(event.member.node_id)
             if isinstance(event, MemberLeft):
                 self._dialer.forget(event.member.node_id)
+                self._is_due.set()
         self._look_who_is_in_touch()
+        if self._view.out_of_reach():
+            self._is_due.set()
         self._announce_soon()
 
     def _part(self, node: NodeId) -> None:
@@ -241,5 +251,17 @@ class Membership:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self._options.tick_s)
+            await self._until_due()
             self._carry_out(self._view.tick(self._clock.now()))
+
+    async def _until_due(self) -> None:
+        """Wait until the time decides something: a node that sees everybody need not look at the clock."""
+        while not self._view.out_of_reach():
+            self._is_due.clear()
+            forgets_at = self._view.next_to_forget()
+            try:
+                async with asyncio.timeout(None if forgets_at is None else forgets_at - self._clock.now()):
+                    await self._is_due.wait()
+            except TimeoutError:
+                return
+        await asyncio.sleep(self._options.tick_s)

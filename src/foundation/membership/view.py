@@ -53,6 +53,10 @@ class _Record:
     """The member's host answers, and nothing listens at its addresses."""
     agreed_since: float | None = None
     """Since when everybody in reach has called it unreachable."""
+    seen_by: NodeId | None = None
+    """A neighbor that had not given it up when last looked for. Mostly that still holds, and no other need be asked."""
+    agreed_in: int = 0
+    """The state of opinions in which everybody in reach was found to have given it up."""
     gave_up: dict[NodeId, int] = field(init=False)
     """Whom it says it cannot reach or knows to be gone, with the highest incarnation it says so of."""
 
@@ -79,12 +83,19 @@ class View:
         self._records: dict[NodeId, _Record] = {}
         self._absent: dict[NodeId, _Record] = {}
         """Those of the records that are not present: mostly none, so that most looks cost nothing."""
+        self._neighbors: dict[NodeId, _Record] = {}
+        """Those that are."""
         self._gone: dict[NodeId, _Gone] = {}
+        self._farewells: tuple[Farewell, ...] | None = ()
         self._observers: set[NodeId] = set()
         self._stuck: set[NodeId] = set()
         self._last_look: float | None = None
+        self._state = 1
+        """Counts the changes of who is present and what they say of others; as long as it stays, so does agreement."""
         self._whole: set[NodeId] | None = None
-        """Whom this node reaches in all, once that is known in a round of judging."""
+        """Whom this node reaches in all, once that is known in a state."""
+        self._has_news = False
+        """Whether this node's own opinions may have changed since they were last compared."""
         self._opinions: tuple[int, tuple[Suspicion, ...], tuple[Farewell, ...]] = (1, (), ())
         self.incarnation = 1
         """This node's own; raised when others have called it down."""
@@ -129,14 +140,20 @@ class View:
 
     def opinions_changed(self) -> bool:
         """Tell whether what is to be said about others may differ from when this was asked before."""
+        if not self._has_news:
+            return False
+        self._has_news = False
         opinions = (self.incarnation, self.suspicions(), self.farewells())
         has_changed, self._opinions = opinions != self._opinions, opinions
         return has_changed
 
     def farewells(self) -> tuple[Farewell, ...]:
         """Return who is gone, the latest if there are many: a node that was called down reads it here."""
-        latest = sorted(self._gone.items(), key=lambda item: item[1].at)[-_MOST_FAREWELLS:]
-        return tuple(Farewell(node, gone.incarnation, gone.status) for node, gone in sorted(latest))
+        if self._farewells is None:
+            latest = sorted(self._gone.items(), key=lambda item: item[1].at)[-_MOST_FAREWELLS:]
+            said = (Farewell(node, gone.incarnation, gone.status) for node, gone in latest)
+            self._farewells = tuple(sorted(said, key=lambda farewell: farewell.node))
+        return self._farewells
 
     def present(self, node: NodeId, facts: Facts, now: float) -> list[MemberEvent]:
         """Take what a node that is present says about itself and others."""
@@ -147,7 +164,8 @@ class View:
             return []
         if not self.admits(node, facts.incarnation):
             return []
-        self._gone.pop(node, None)
+        if self._gone.pop(node, None) is not None:
+            self._farewells, self._has_news = None, True
         events = self._entered(node, facts)
         for suspicion in facts.unreachable:
             self._hear(suspicion)
@@ -164,6 +182,8 @@ class View:
             return [*self._part(node, MemberStatus.LEFT, now), *self._judge(now)]
         record.is_present = False
         self._absent[node] = record
+        self._neighbors.pop(node, None)
+        self._changed()
         record.refuses = False
         record.member = replace(record.member, status=MemberStatus.UNREACHABLE)
         return [MemberUnreachable(record.member), *self._judge(now)]
@@ -186,6 +206,7 @@ class View:
         record = self._records.get(node)
         if record is None or record.is_present:
             return []
+        self._has_news |= not record.tried
         record.tried = True
         record.refuses = refused
         return self._judge(now)
@@ -194,9 +215,15 @@ class View:
         """Take what time it is."""
         self._look_at_clock(now)
         for node, gone in list(self._gone.items()):
-            if now - gone.at > self._options.retention_s:
+            if now >= gone.at + self._options.retention_s:
                 del self._gone[node]
+                self._farewells, self._has_news = None, True
         return self._judge(now)
+
+    def next_to_forget(self) -> float | None:
+        """Return when the first of those who are gone is forgotten; None when nobody is gone."""
+        oldest = min((gone.at for gone in self._gone.values()), default=None)
+        return None if oldest is None else oldest + self._options.retention_s
 
     def _look_at_clock(self, now: float) -> None:
         """Start the timers again when this node itself stood still; whatever wakes it first, it may not be a tick."""
@@ -208,8 +235,10 @@ class View:
     def _entered(self, node: NodeId, facts: Facts) -> list[MemberEvent]:
         known = self._records.get(node)
         member = Member.from_facts(node, facts, degraded=node in self._stuck)
-        self._records[node] = _Record(member, facts, is_present=True)
+        record = self._records[node] = self._neighbors[node] = _Record(member, facts, is_present=True)
         self._absent.pop(node, None)
+        if known is None or not known.is_present or record.gave_up != known.gave_up or facts.gone != known.facts.gone:
+            self._changed()
         entered = _ENTERED[facts.status](member)
         if known is None or not known.is_met or facts.incarnation > known.member.incarnation:
             return [entered]
@@ -228,6 +257,7 @@ class View:
             is_mine = farewell.node == self._me and farewell.status is MemberStatus.DOWN
             if is_mine and farewell.incarnation >= self.incarnation:
                 self.incarnation = farewell.incarnation + 1
+                self._has_news = True
 
     def _hear(self, suspicion: Suspicion) -> None:
         """Take up a member that is known by another's suspicion only, so as to try it and to have a say."""
@@ -239,22 +269,44 @@ class View:
         has_been_tried = not suspicion.addresses  # there is nothing to try
         record = _Record(member, facts, is_present=False, is_met=False, tried=has_been_tried)
         self._records[node] = self._absent[node] = record
+        self._changed()
+
+    def _changed(self) -> None:
+        """Note that who is present, or what they say of others, is not what it was."""
+        self._state += 1
+        self._whole = None
+        self._has_news = True
 
     def _judge(self, now: float) -> list[MemberEvent]:
         """Call down whom everybody in reach has given up."""
         events: list[MemberEvent] = []
-        self._whole = None
         for node, record in list(self._absent.items()):
-            if (farewell := self._adopted(node)) is not None:
-                record.member = replace(record.member, incarnation=farewell.incarnation)
-                events += self._part(node, farewell.status, now, "everybody who could still be asked gave it up")
-            elif not record.tried or not self._all_agree(node):
-                record.agreed_since = None
-            else:
-                if record.agreed_since is None:
-                    record.agreed_since = now
-                events += self._given_up(node, record, now)
+            if record.agreed_in != self._state:
+                if self._is_seen(node, record):
+                    record.agreed_since = None
+                    continue
+                if (farewell := self._adopted(node)) is not None:
+                    record.member = replace(record.member, incarnation=farewell.incarnation)
+                    events += self._part(node, farewell.status, now, "everybody who could still be asked gave it up")
+                    continue
+                if not record.tried or not self._all_agree(node):
+                    record.agreed_since = None
+                    continue
+                record.agreed_in = self._state
+            if record.agreed_since is None:
+                record.agreed_since = now
+            events += self._given_up(node, record, now)
         return events
+
+    def _is_seen(self, node: NodeId, record: _Record) -> bool:
+        """Tell whether any neighbor has not given it up."""
+        incarnation = record.member.incarnation
+        witness = self._neighbors.get(record.seen_by) if record.seen_by else None
+        if witness is not None and witness.gave_up.get(node, 0) < incarnation:
+            return True
+        seen_by = (other for other, found in self._neighbors.items() if found.gave_up.get(node, 0) < incarnation)
+        record.seen_by = next(seen_by, None)
+        return record.seen_by is not None
 
     def _given_up(self, node: NodeId, record: _Record, now: float) -> list[MemberEvent]:
         waited_s = now - (record.agreed_since or now)
@@ -266,20 +318,13 @@ class View:
         return []
 
     def _adopted(self, node: NodeId) -> Farewell | None:
-        """Return what a neighbor said when it gave up this node, unless another neighbor still sees it."""
-        neighbors = [other for other, record in self._records.items() if record.is_present]
-        if not all(self._gives_up(neighbor, node) for neighbor in neighbors):
-            return None
-        said = [farewell for other in neighbors for farewell in self._records[other].facts.gone]
+        """Return what a neighbor said when it gave up this node, which no neighbor sees any more."""
         least = self._records[node].member.incarnation
+        said = (farewell for other in self._neighbors.values() for farewell in other.facts.gone)
         fitting = [farewell for farewell in said if farewell.node == node and farewell.incarnation >= least]
         return max(fitting, key=lambda farewell: farewell.incarnation, default=None)
 
     def _all_agree(self, node: NodeId) -> bool:
-        # First whom this node sees itself: most often one of them has not given it up, and no more need be asked.
-        seen = (other for other, record in self._records.items() if record.is_present)
-        if not all(self._gives_up(voter, node) for voter in seen):
-            return False
         if self._whole is None:
             self._whole = self._component(without=None)
         voters = self._component(without=node) if node in self._whole else self._whole
@@ -292,7 +337,7 @@ class View:
         """Return whom this node reaches, directly or through others, this node and ``without`` left out."""
         others = {node for node in self._records if node != without}
         reached: set[NodeId] = set()
-        edge = {node for node in others if self._records[node].is_present}
+        edge = {node for node in self._neighbors if node != without}
         while edge:
             reached |= edge
             edge = {node for node in others - reached if not all(self._gives_up(witness, node) for witness in edge)}
@@ -301,9 +346,11 @@ class View:
     def _part(self, node: NodeId, status: MemberStatus, now: float, reason: str = "") -> list[MemberEvent]:
         record = self._records.pop(node)
         self._absent.pop(node, None)
+        self._neighbors.pop(node, None)
         member = replace(record.member, status=status)
         self._gone[node] = _Gone(member.incarnation, status, now)
-        self._whole = None
+        self._farewells = None
+        self._changed()
         if not record.is_met:
             return []
         return [MemberLeft(member) if status is MemberStatus.LEFT else MemberDown(member, reason)]

@@ -57,8 +57,7 @@ class Names:
         """Called when a process here has lost a name to another one: name, serial, winner."""
         self._replication = replication
         self._replica = replication.replica
-        self._clock = clock or sources.clock()
-        self._hybrid = HybridClock(self.options.max_drift_s)
+        self._stamps = _Stamps(self._replica.me, self.options.max_drift_s, clock or sources.clock())
         conflicts: dict[str, None] = {}
         self.index = NameIndex(self._replica, conflicts)
         self.claims = Claims(self._replica.me, _Rows(self._replica, self.index), self, self._send, conflicts)
@@ -73,8 +72,9 @@ class Names:
         self._by_serial: dict[int, list[str]] = {}
         """The keys of the own names, by process."""
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
-        self._drifted: set[NodeId] = set()
         self._is_open = False
+        self._is_open_matter = asyncio.Event()
+        """Something waits for an answer that may have been lost."""
         replication.watch(NAMES, self._changed)
         replication.on_note("names", self._noted)
 
@@ -140,6 +140,7 @@ class Names:
             self.claims.claim(number, key, claimed.serial)
             if claimed.answer.done():  # this node is the name's home: a timer would cost more than that
                 return claimed.answer.result()
+            self._is_open_matter.set()
             async with asyncio.timeout(limit_s):
                 return await claimed.answer
         finally:
@@ -243,8 +244,8 @@ class Names:
         claimed = self._claimed.get(number)
         if claimed is None or claimed.answer.done():
             return False
-        stamp = self._hybrid.stamp(self._clock.wall())
-        self._replication.write(key, NameRow(claimed.serial, epoch, stamp, claimed.wire_name, claimed.metadata))
+        row_stamp = self._stamps.next()
+        self._replication.write(key, NameRow(claimed.serial, epoch, row_stamp, claimed.wire_name, claimed.metadata))
         self._by_serial.setdefault(claimed.serial, []).append(key)
         claimed.answer.set_result(None)
         return True
@@ -282,7 +283,7 @@ class Names:
         return None if row is None or type(row.value) is not NameRow else row.value
 
     def _changed(self, changes: list[Change]) -> None:
-        self._hear_stamps(changes)
+        self._stamps.hear(changes)
         events = self.index.apply(changes)
         for change in changes:
             if change.owner != self._replica.me:
@@ -291,6 +292,8 @@ class Names:
         if self._awaited:
             self._tell_arrivals(change.key for change in changes)
         self.claims.go_on()
+        if self.claims.conflicts:
+            self._is_open_matter.set()
 
     def _tell(self, events: list[NameEvent]) -> None:
         if events:
@@ -303,20 +306,6 @@ class Names:
             for arrival in self._awaited.pop(key, ()):
                 if not arrival.done():
                     arrival.set_result(None)
-
-    def _hear_stamps(self, changes: list[Change]) -> None:
-        newest = max(
-            ((change.new.stamp, change.owner) for change in changes if type(change.new) is NameRow), default=(0, None)
-        )
-        stamp, owner = newest
-        if owner is None or owner == self._replica.me:
-            return
-        try:
-            self._hybrid.hear(stamp, self._clock.wall())
-        except ClockDriftError as error:
-            if owner not in self._drifted:
-                self._drifted.add(owner)
-                logger.warning("node %s registers names with %s", owner[:8], error)
 
     def _noted(self, source: NodeId, content: Raw) -> None:
         for message in self._decoder.decode(content):
@@ -336,7 +325,11 @@ class Names:
 
     async def _look_again(self) -> None:
         """Say again what may have been lost: everything is asked until it is answered."""
+        claims = self.claims
         while True:
+            if not claims.open_claims and not claims.conflicts and (claims.is_flushed or not claims.is_flushing):
+                self._is_open_matter.clear()
+                await self._is_open_matter.wait()
             await asyncio.sleep(_LOOK_AGAIN_S)
             for number in self.claims.open_claims:
                 if number not in self._retries:
@@ -345,6 +338,32 @@ class Names:
                 self.claims.ask_for_flush()
             if self.claims.conflicts:
                 self.claims.settle()
+
+
+class _Stamps:
+    """When names were claimed, by a clock that all nodes keep together."""
+
+    def __init__(self, me: NodeId, max_drift_s: float, clock: Clock) -> None:
+        self._me = me
+        self._clock = clock
+        self._hybrid = HybridClock(max_drift_s)
+        self._drifted: set[NodeId] = set()
+
+    def next(self) -> int:
+        return self._hybrid.stamp(self._clock.wall())
+
+    def hear(self, changes: list[Change]) -> None:
+        """Take the newest stamp among the rows of others."""
+        stamp, owner = max(
+            ((row.stamp, owner) for owner, _, _, row in changes if type(row) is NameRow and owner != self._me),
+            default=(0, self._me),
+        )
+        try:
+            self._hybrid.hear(stamp, self._clock.wall())
+        except ClockDriftError as error:
+            if owner not in self._drifted:
+                self._drifted.add(owner)
+                logger.warning("node %s registers names with %s", owner[:8], error)
 
 
 class _Rows:

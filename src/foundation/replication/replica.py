@@ -94,6 +94,11 @@ class Replica:
         """Tell whether deltas have come whose predecessors are missing."""
         return owner in self._ahead
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is anything in any table, or was."""
+        return any(table.version for table in self.tables.values())
+
     def ignores(self, owner: NodeId) -> bool:
         """Tell whether the table of a node was forgotten, and is taken no more."""
         return owner in self._forgotten

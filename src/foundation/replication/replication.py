@@ -77,6 +77,8 @@ class Replication:
         """Present nodes that did not get everything."""
         self._wanted: dict[NodeId, float] = {}
         """Tables of which somebody was asked for more, with the time of the latest progress."""
+        self._is_short = asyncio.Event()
+        """Somebody lacks rows, here or elsewhere."""
         self._serving: dict[tuple[NodeId, NodeId], None] = {}
         self._flushing = False
         self.unreadable = 0
@@ -215,6 +217,7 @@ class Replication:
     def _want(self, node: NodeId, want: Want) -> None:
         if want.owner not in self._wanted and self._send(node, want):
             self._wanted[want.owner] = self._clock.now()
+            self._is_short.set()
 
     def _handle(self, source: NodeId, note: Note) -> None:
         handler = self._handlers.get(note.service)
@@ -283,6 +286,7 @@ class Replication:
             pass
         if node in self._present:
             self._behind[node] = None
+            self._is_short.set()
         return False
 
     def _tell(self, changes: list[Change]) -> None:
@@ -306,12 +310,15 @@ class Replication:
             for node, since in list(self._lost.items()):
                 if now - since > self._options.retention_s:
                     self.left(node)
-            if self._present:
+            if self._present and self.replica.has_rows:  # who has some compares with those who have none
                 self._compare(sources.chance().choice(list(self._present)), answer_wanted=True)
 
     async def _ask_again(self) -> None:
         """Repair what was not sent for want of room, and ask again for what did not come."""
         while True:
+            if not self._behind and not self._wanted:
+                self._is_short.clear()
+                await self._is_short.wait()
             await asyncio.sleep(self._options.want_timeout_s / 4)
             for node in list(self._behind):
                 if self._wire.room(node, Channel.STATE):

@@ -20,8 +20,8 @@ class StaticOptions:
     default_port: int | None = None
     """The port of addresses that name none; without it such an address is refused."""
 
-    poll_interval_s: float | None = None
-    """Seconds between two reminders of the list; None takes the framework's."""
+    poll_interval_s: float | None = 30.0
+    """Seconds between two reminders of the list, which does not change by itself; None takes the framework's."""
 
 
 class StaticStrategy(DiscoveryStrategy):

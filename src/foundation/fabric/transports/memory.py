@@ -145,7 +145,7 @@ class MemorySession:
         for tokens in self._seen.values():
             for token in tokens.values():
                 if matches(expression, token):
-                    self._loop.call_soon(self._notify, number, token, True)  # noqa: FBT003 - the port's callback
+                    self._soon(self._notify, number, token, True)  # noqa: FBT003 - the port's callback
         return lambda: (self._watchers.pop(number, None), None)[1]
 
     async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
@@ -238,7 +238,7 @@ class MemorySession:
         if sender.settings.namespace == self.settings.namespace:
             for number, (expression, _) in self._watchers.items():
                 if matches(expression, token):
-                    self._loop.call_soon(self._notify, number, token, is_there)
+                    self._soon(self._notify, number, token, is_there)
 
     def _notify(self, number: int, token: str, is_there: bool) -> None:
         if number in self._watchers:
@@ -246,7 +246,11 @@ class MemorySession:
 
     def _message_arrived(self, sender: MemorySession, key: str, payload: bytes) -> None:
         if self._hears(sender) and sender.settings.namespace == self.settings.namespace:
-            self._loop.call_soon(self._deliver, key, payload)
+            self._soon(self._deliver, key, payload)
+
+    def _soon(self, act: Callable[..., None], *args: object) -> None:
+        """Act in a turn of this session's own node."""
+        self._loop.call_soon(act, *args)
 
     def _deliver(self, key: str, payload: bytes) -> None:
         for number, (expression, receive) in list(self._subscribers.items()):

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from foundation.core.identity import NodeId
 from foundation.errors import UnreachableError
@@ -20,6 +21,8 @@ from foundation.fabric.transports.memory import MemoryNetwork, MemorySession, ma
 from foundation.testing.errors import SimulationError
 from foundation.testing.simulation.loop import SimulatedLoop
 from foundation.testing.simulation.wire import Wire
+
+K = TypeVar("K")
 
 _ROUND_TRIPS = 4
 """Of packets until two sessions are linked: TCP, and Zenoh's four messages."""
@@ -48,8 +51,12 @@ class Engine(MemoryNetwork):
         self._scheduler = wire.scheduler
         self._arrivals: dict[tuple[str, str], float] = {}
         self._waiting: dict[tuple[str, str], deque[Callable[[], None]]] = {}
+        self._packets: dict[tuple[str, str], list[Callable[[], None]]] = {}
+        self._packed_at = -1.0
         self._silent: dict[tuple[NodeId, NodeId], int] = {}
         self._by_node: dict[NodeId, SimulatedSession] = {}
+        self._exact: dict[str, dict[SimulatedSession, int]] = {}
+        self._wild: dict[tuple[SimulatedSession, str], int] = {}
 
     def admit(self, session: MemorySession) -> str:
         """See the engine in memory."""
@@ -80,6 +87,20 @@ class Engine(MemoryNetwork):
         """Forget what waits between two sessions whose link is gone."""
         for ends in ((one.address, other.address), (other.address, one.address)):
             self._waiting.pop(ends, None)
+
+    def subscribed(self, session: SimulatedSession, expression: str, count: int) -> None:
+        """Take that a session subscribes to something, or (-1) does so no longer."""
+        if "*" in expression:
+            _count(self._wild, (session, expression), count)
+            return
+        _count(self._exact.setdefault(expression, {}), session, count)
+        if not self._exact[expression]:
+            del self._exact[expression]
+
+    def interested(self, key: str) -> list[SimulatedSession]:
+        """Return the sessions that subscribe to a key; few do, so nobody goes through all that are linked."""
+        wild = (session for session, expression in self._wild if matches(expression, key))
+        return list(dict.fromkeys((*self._exact.get(key, ()), *wild)))
 
     def round_trip_s(self, one: str, other: str) -> float:
         """Draw how long it takes to ask and to be answered."""
@@ -121,10 +142,24 @@ class Engine(MemoryNetwork):
             session.give_up(other)
 
     def _send(self, ends: tuple[str, str], what: Callable[[], None]) -> None:
+        """Send it with what else sets out at this moment: one packet, as Zenoh makes of what is said in one breath."""
         now = self._scheduler.now
+        if now != self._packed_at:
+            self._packed_at = now
+            self._packets.clear()
+        if (packet := self._packets.get(ends)) is not None:
+            packet.append(what)
+            return
+        self._packets[ends] = packet = [what]
         arrival = max(now + self._wire.travel_s(*ends), self._arrivals.get(ends, 0.0))
         self._arrivals[ends] = arrival
-        self._scheduler.later(arrival - now, what)
+        self._scheduler.when(arrival, self._unpack, ends, packet)
+
+    def _unpack(self, ends: tuple[str, str], packet: list[Callable[[], None]]) -> None:
+        if self._packets.get(ends) is packet:  # on a way that takes no time
+            del self._packets[ends]
+        for act in packet:
+            act()
 
 
 class SimulatedSession(MemorySession):
@@ -136,8 +171,7 @@ class SimulatedSession(MemorySession):
         self.address = loop.address
         self._home = loop
         self._engine = engine
-        self._exact: dict[str, int] = {}
-        self._wild: dict[int, str] = {}
+        self._inbox: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         super().__init__(engine, settings, lost)
 
     @property
@@ -153,19 +187,23 @@ class SimulatedSession(MemorySession):
     def put(self, key: str, payload: bytes) -> None:
         """See the port; only who subscribes is sent anything, as with Zenoh."""
         self._require_open()
-        for session in (self, *self.linked.values()):
-            assert isinstance(session, SimulatedSession)  # noqa: S101 - they know no others
-            if session.wants(key):
+        for session in self._engine.interested(key):
+            if session is self or self.linked.get(session.node) is session:
                 self._engine.carry(self.node, session.node, partial(session.take, self, key, payload))
 
     def subscribe(self, expression: str, receive: Callable[[str, bytes], None]) -> Undo:
         """See the port."""
-        undo = super().subscribe(expression, receive)
-        if "*" in expression:
-            number = len(self._wild)
-            self._wild[number] = expression
-            return lambda: (undo(), self._wild.pop(number, None), None)[2]
-        self._exact[expression] = self._exact.get(expression, 0) + 1
+        withdraw = super().subscribe(expression, receive)
+        self._engine.subscribed(self, expression, 1)
+        is_over = False
+
+        def undo() -> None:
+            nonlocal is_over
+            if not is_over and not self._closed:
+                self._engine.subscribed(self, expression, -1)
+            is_over = True
+            withdraw()
+
         return undo
 
     async def introduce(self, node: NodeId, endpoints: Sequence[str]) -> None:
@@ -182,6 +220,8 @@ class SimulatedSession(MemorySession):
         await asyncio.sleep(_ROUND_TRIPS * self._engine.round_trip_s(self.address, other.address))
         if self._closed or other.is_closed or self._engine.cut_number(self.node, node):
             raise UnreachableError(message)
+        if self.linked.get(node) is other and other.linked.get(self.node) is self:
+            return  # others have introduced the two meanwhile, with their neighbors
         for one in (self, *self.linked.values()):
             for two in (other, *other.linked.values()):
                 if one is not two and two.node not in one.linked:
@@ -203,12 +243,10 @@ class SimulatedSession(MemorySession):
             if not silently:
                 self._engine.carry(self.node, other.node, partial(other.lose, self))
             self._engine.listen(other, self)
+        for expression, _ in self._subscribers.values():
+            self._engine.subscribed(self, expression, -1)
         self._subscribers.clear()
         self._watchers.clear()
-
-    def wants(self, key: str) -> bool:
-        """Tell whether anything here subscribes to a key."""
-        return key in self._exact or any(matches(expression, key) for expression in self._wild.values())
 
     def take(self, sender: MemorySession, key: str, payload: bytes) -> None:
         """Take what another session has put."""
@@ -225,9 +263,27 @@ class SimulatedSession(MemorySession):
             self._unlink(other.node)
             self._engine.drop_waiting(self, other)
 
+    def _soon(self, act: Callable[..., None], *args: object) -> None:
+        """What has come until the node has its turn is handled in one, as what Zenoh's threads take in."""
+        self._inbox.append((act, args))
+        if len(self._inbox) == 1:
+            self._home.call_soon(self._take_in)
+
+    def _take_in(self) -> None:
+        inbox, self._inbox = self._inbox, []
+        for act, args in inbox:
+            act(*args)
+
     def _link(self, other: MemorySession) -> None:
         if other.node in self.linked or self._engine.cut_number(self.node, other.node):
             return
         self.linked[other.node] = other
         for number, token in list(other._tokens.items()):  # noqa: SLF001
             self._engine.carry(other.node, self.node, partial(self._token_appeared, other, number, token))
+
+
+def _count(counts: dict[K, int], key: K, more: int) -> None:
+    """Add to a count; what is counted to nothing is forgotten."""
+    counts[key] = counts.get(key, 0) + more
+    if not counts[key]:
+        del counts[key]

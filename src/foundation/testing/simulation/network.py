@@ -202,6 +202,8 @@ class SimulatedNetwork:
             return loop.address
         if host in self._addresses:
             return self._addresses[host]
+        if host in self._wire.names:  # the address of a host, as most are
+            return host
         try:
             address = ipaddress.ip_address(host)
         except ValueError:

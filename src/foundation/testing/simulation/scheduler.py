@@ -29,6 +29,8 @@ START_S = 1000.0
 """What the clock shows first: no machine's clock is at 0, and programs take 0 for `never`."""
 
 _COLLECT_AFTER_STEPS = 20_000
+_COLLECT_ALL_AFTER_STEPS = 1_000_000
+"""A collection of all that was ever made takes as long as the run has grown large, so it comes seldom."""
 _MOST_STEPS_AT_ONCE = 1_000_000
 _FEWEST_TO_SWEEP = 1000
 
@@ -53,6 +55,7 @@ class Scheduler:
         self._entered: Lane | None = None
         self._moved_at_step = 0
         self._collected_at_step = 0
+        self._collected_all_at_step = 0
         self._is_running = False
 
     @property
@@ -185,10 +188,8 @@ class Scheduler:
 
     def _jump(self, last_s: float, limit_s: float) -> None:
         """Go to the next moment at which something happens, and let it happen."""
-        self._enter(None)
         if self.steps - self._collected_at_step >= _COLLECT_AFTER_STEPS:
-            self._collected_at_step = self.steps
-            gc.collect()
+            self._collect()
             if self._runnable:  # a finalizer had something to do
                 return
         when = self._next_s()
@@ -204,6 +205,14 @@ class Scheduler:
             self._happen(due, lane)
             when = self._next_s()
 
+    def _collect(self) -> None:
+        self._enter(None)
+        self._collected_at_step = self.steps
+        is_full = self.steps - self._collected_all_at_step >= _COLLECT_ALL_AFTER_STEPS
+        if is_full:
+            self._collected_all_at_step = self.steps
+        gc.collect(2 if is_full else 1)
+
     def _next_s(self) -> float | None:
         """Tell what the clock shows when the next timer is due."""
         timers = self._timers
@@ -212,10 +221,12 @@ class Scheduler:
         return timers[0][0] if timers else None
 
     def _happen(self, due: TimedJob | Timer, lane: Lane | None) -> None:
-        if isinstance(due, Timer):
-            due.run()
-        elif lane is not None:
-            self.ready(lane, due)
+        if lane is not None:
+            self.ready(lane, due)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            return
+        if self._entered is not None:
+            self._enter(None)
+        due.run()
 
     def _push(self, when: float, due: TimedJob | Timer, lane: Lane | None) -> None:
         heapq.heappush(self._timers, (when, self.number(), due, lane))

@@ -92,6 +92,8 @@ class Simulation:
         self._was_run = True
         told = self._lab.run(_tell, story, args)
         told.was_awaited = True
+        was_collecting = gc.isenabled()
+        gc.disable()  # until all is cleared away, or the end would be collected twice
         try:
             self._scheduler.run_until(told.done, limit_s=limit_s, limit_steps=limit_turns)
             failures = [failure for host in self._hosts.values() for failure in host.failures()]
@@ -106,6 +108,8 @@ class Simulation:
                 for host in self._hosts.values():
                     host.bury()
                 gc.collect()
+                if was_collecting:
+                    gc.enable()
         return outcome
 
     def _add(self, name: str, address: str) -> SimulatedHost:
