@@ -48,10 +48,16 @@ class Sessions:
             introduction_timeout_s=self.introduction_timeout_s,
             tls=self.tls,
         )
-        session = await self.transport.open(settings, self.lost.append)
+        session = await self.begin(settings)
         self.opened.append(session)
         self.nodes[session] = settings.node
         return session
+
+    async def begin(self, settings: SessionSettings) -> TransportSession:
+        return await self.transport.open(settings, self.lost.append)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(session.close() for session in self.opened))
 
     async def linked(self, count: int = 2) -> list[TransportSession]:
         """Open sessions and introduce each to the first."""
@@ -119,7 +125,7 @@ class TransportContract:
     async def sessions(self, transport: Transport, nowhere: str, tls: TlsOptions | None) -> AsyncIterator[Sessions]:
         sessions = Sessions(transport, nowhere, tls=tls)
         yield sessions
-        await asyncio.gather(*(session.close() for session in sessions.opened))
+        await sessions.close()
 
     # --- links -----------------------------------------------------------------------------------------------
 
