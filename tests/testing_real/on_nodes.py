@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
-from foundation import Cluster, Process
-from foundation.errors import NoSuchNameError
+from foundation import Cluster, Process, options
+from foundation.errors import FoundationError, NoSuchNameError
 
 
 class Tally(Process, wire_name="tests.Tally"):
@@ -61,3 +61,11 @@ async def end(cluster: Cluster) -> None:
 
 async def never(cluster: Cluster) -> None:
     await cluster.until_lost()
+
+
+async def try_to_add(cluster: Cluster, name: str, number: int, timeout_s: float) -> int | str:
+    """Return the new total, or the name of the error."""
+    try:
+        return await options(cluster.ref(Tally, name), timeout_s=timeout_s).add(number)
+    except FoundationError as error:
+        return type(error).__name__

@@ -10,7 +10,7 @@ import pytest
 
 from foundation.testing import HostCluster, ProcessNode
 from tests.testing_real import on_nodes
-from tests.testing_real.test_process_cluster import kill_and_restart, statuses
+from tests.testing_real.test_process_cluster import statuses
 from tests.waiting import turns_until
 
 pytestmark = [
@@ -120,10 +120,3 @@ async def test_a_rate_holds_back_what_a_node_sends() -> None:
             if await first.run(on_nodes.time_to_load, "tally", 200_000) < 0.5:
                 return
         pytest.fail("it is still slow")
-
-
-async def test_a_scenario_runs_on_hosts_too() -> None:
-    """The scenario that runs on processes runs on hosts, where the new node has the address of the old one."""
-    async with HostCluster(nodes=3, **SHORT) as cluster:
-        await kill_and_restart(cluster)
-        assert len({node.address for node in cluster.nodes}) == 3

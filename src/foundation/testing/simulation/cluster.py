@@ -37,6 +37,7 @@ class _Run:
     """One run of a node's program; what is left of an earlier one changes nothing of a later one."""
 
     cluster: Cluster | None = None
+    node_id: str = ""
     takes_part: bool = False
     is_paused: bool = False
     leave: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,7 +70,10 @@ class SimulatedNode:
     @property
     def node_id(self) -> str:
         """The id of the node that runs, or that ran last."""
-        return self._last.node.node_id
+        if not self._run.node_id:
+            message = f"{self.name} does not run: {self.condition}"
+            raise NotRunningError(message)
+        return self._run.node_id
 
     @property
     def runs(self) -> bool:
@@ -204,7 +208,7 @@ class SimulatedNode:
         given: dict[str, Any] = {"cluster": "static", "cookie": "simulated", "name": self.name, "peers": self._peers}
         async with start_cluster(**(given | self._fitted())) as cluster, TaskScope("sightings") as tasks:
             tasks.start(_watch(cluster, run.sightings), "sightings")
-            run.cluster, run.takes_part = cluster, True
+            run.cluster, run.node_id, run.takes_part = cluster, cluster.node.node_id, True
             try:
                 await run.leave.wait()
             finally:
