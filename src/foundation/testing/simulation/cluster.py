@@ -327,18 +327,28 @@ def simulate(
     :class:`SimulatedCluster`. What the function raises gets a note with the seed and what has happened until then.
     """
     simulation = Simulation(seed, network=network)
+    try:
+        return play(simulation, scenario, nodes, **options)
+    except BaseException as error:
+        lines = str(simulation.transcript).splitlines()
+        error.add_note("\n".join([*lines[:1], *lines[1:][-_LAST_LINES:]]))
+        raise
+
+
+def play(
+    simulation: Simulation,
+    scenario: Scenario[T],
+    nodes: int = 3,
+    **options: Any,  # noqa: ANN401 - of SimulatedCluster
+) -> T:
+    """Do as :func:`simulate` in a simulation that the caller made, and may look at afterwards."""
     cluster = SimulatedCluster(simulation, nodes, **options)
 
     async def story() -> T:
         await cluster.start()
         return await scenario(cluster)
 
-    try:
-        return simulation.run(story)
-    except BaseException as error:
-        lines = str(simulation.transcript).splitlines()
-        error.add_note("\n".join([*lines[:1], *lines[1:][-_LAST_LINES:]]))
-        raise
+    return simulation.run(story)
 
 
 class _Raised(Exception):  # noqa: N818 - never leaves this file
