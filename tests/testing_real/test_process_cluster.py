@@ -96,6 +96,9 @@ async def test_what_cannot_be_done_is_said() -> None:
         for fault in (cluster.partition(first, second), cluster.partition_oneway(first, [second]), cluster.heal()):
             with pytest.raises(UnsupportedFault, match="HostCluster"):
                 await fault
+        for fault in (cluster.delay(first, second, 0.1), cluster.drop(first, [second], 0.1)):
+            with pytest.raises(UnsupportedFault, match="SimulatedCluster"):
+                await fault
 
 
 async def test_a_wait_that_fails_tells_what_was_seen() -> None:

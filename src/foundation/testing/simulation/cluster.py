@@ -284,8 +284,16 @@ class SimulatedCluster:
         """Let the packets from ``a`` to ``b`` vanish; those from ``b`` to ``a`` arrive."""
         self.simulation.network.partition_oneway(_hosts(a), _hosts(b))
 
+    async def delay(self, a: Side, b: Side, extra_s: float) -> None:
+        """Let packets between the two sides take so many seconds more; 0 takes that back."""
+        self.simulation.network.delay(_hosts(a), _hosts(b), extra_s)
+
+    async def drop(self, a: Side, b: Side, rate: float) -> None:
+        """Lose that part of the packets between the two sides, 0 to 0.99: TCP sends them again, so that costs time."""
+        self.simulation.network.drop(_hosts(a), _hosts(b), rate)
+
     async def heal(self) -> None:
-        """End all partitions."""
+        """End all partitions; what is delayed or dropped stays so."""
         self.simulation.network.heal()
 
     async def until_agreed(self, timeout_s: float = 10.0) -> None:

@@ -78,7 +78,10 @@ class Engine(MemoryNetwork):
 
     def carry(self, one: NodeId, other: NodeId, what: Callable[[], None]) -> None:
         """Do ``what`` at the other end once a packet is there; while the way is cut, once that was sent again."""
-        ends = (self._by_node[one].address, self._by_node[other].address)
+        target = self._by_node[other]
+        ends = (self._by_node[one].address, target.address)
+        if target.is_closed:
+            return  # nobody would take it
         if ends[0] == ends[1]:
             what()
         elif (one, other) in self._stalled or not self._wire.passes(*ends):
@@ -109,6 +112,10 @@ class Engine(MemoryNetwork):
         """End the sessions of a program that was killed; silently, if its machine is gone too."""
         for session in [session for session in self._by_node.values() if session.address == address]:
             session.end(silently=silently)
+            if silently:  # what waited in its kernel is lost
+                for pair in [pair for pair in self._stalled if pair[0] == session.node]:
+                    del self._stalled[pair]
+                    self._waiting.pop(pair, None)
 
     def ways_changed(self) -> None:
         """Begin to wait for the ends of leases, and let TCP try again where a way is mended.
