@@ -125,6 +125,15 @@ async def test_a_flapping_link_ends_in_agreement(options: dict[str, Any], lease_
         await cluster.until_agreed(5.0)
 
 
+async def test_calls_into_a_cut_do_not_stop_their_node() -> None:
+    """A node that sends megabytes over Zenoh's routes into a broken network goes on with everything else."""
+    async with HostCluster(2, ["tests.testing_real.on_nodes"], fabric={"direct_links": False}) as cluster:
+        first, second = cluster.nodes
+        await first.run(on_nodes.start_far_tally, second.name)
+        await cluster.partition(first, second)
+        assert await first.run(on_nodes.standstill_while_storing, 64, 50_000, 2.0) < 1.0
+
+
 async def test_a_rate_holds_back_what_a_node_sends() -> None:
     """At 200 kB/s, 200 kB take at least half a second to come from a node; unlimited they do not, before or after."""
     async with HostCluster(nodes=2, modules=["tests.testing_real.on_nodes"]) as cluster:

@@ -18,8 +18,8 @@ from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.pacing import BulkWindow
 from foundation.fabric.packet import PING, Ack, Data, Ping, Resume, pack_resume, pack_sender, unpack
-from foundation.fabric.path import DirectPath, Path, RoutedPath, Way
-from foundation.fabric.session import GapError, Session
+from foundation.fabric.path import ROUTED_PIECE_BYTES, ROUTED_WINDOW_BYTES, DirectPath, Path, RoutedPath, Way
+from foundation.fabric.session import PIECE_BYTES, GapError, Session
 
 _FLUSH_BYTES = 64 << 10
 _SIMULTANEOUS_S = 5.0
@@ -97,6 +97,8 @@ class Peer:
         self._session = Session(self._options.window_bytes, self._options.most_frame_bytes)
         self._session_id = chance().getrandbits(63) | 1
         self._their_session = 0
+        if self._active is not None:
+            self._pace_anew(self._active)
 
     @property
     def has_session(self) -> bool:
@@ -341,11 +343,15 @@ class Peer:
                 return
 
     def _pace_anew(self, path: Path) -> None:
-        most = self._options.window_bytes
+        most, piece = self._options.window_bytes, PIECE_BYTES
+        if path.way is Way.ROUTED:
+            most, piece = min(most, ROUTED_WINDOW_BYTES), ROUTED_PIECE_BYTES
+        for channel in CHANNELS:
+            self._session.limit(channel, most, piece)
         self._bulk = BulkWindow(most, self._options.bulk_queue_s)
         self._pace_after = 0.0
         is_known = path.round_trip_s() is not None
-        self._session.limit(Channel.DATA, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
+        self._session.limit(Channel.DATA, self._bulk.bytes if is_known else most, min(piece, self._bulk.piece_bytes))
 
     def _take(self, path: Path, data: Data) -> None:
         if not path.is_ready and path.has_begun:
