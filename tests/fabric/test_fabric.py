@@ -32,6 +32,8 @@ from foundation.errors import (
 from foundation.fabric import NodeAddress, keys
 from foundation.fabric.fabric import TRANSPORTS
 from foundation.fabric.packet import Resume, pack_frames, pack_resume, pack_sender
+from foundation.fabric.path import ROUTED_WINDOW_BYTES
+from foundation.fabric.session import PIECE_BYTES
 from foundation.fabric.transport import SessionSettings, TransportSession
 from foundation.fabric.transports.memory import NETWORK
 from tests.fabric.nodes import Node, Nodes, some_nodes
@@ -310,6 +312,28 @@ async def test_what_comes_late_from_a_node_that_is_gone_does_not_bring_it_back(n
         one.fabric.peers.routed(two.id, memoryview(packet))
         with pytest.raises(NotDelivered):
             one.send(two, "are you there?")
+
+
+async def test_little_is_under_way_over_the_routes(memory_nodes: Nodes) -> None:
+    """The engine is given no more than it queues while the network is cut; the rest comes when that has arrived."""
+    one, two = await memory_nodes.pair()
+    one.send(two, "hello")
+    await eventually(lambda: two.got)
+    NETWORK.cut(one.id, two.id)
+    written: list[int] = []
+    put = one.fabric.peers.put
+
+    def count(receiver: NodeId, payload: bytes) -> None:
+        written.append(len(payload))
+        put(receiver, payload)
+
+    one.fabric.peers.put = count
+    for number in range(100):
+        one.send(two, (number, bytes(20 * KIB)))
+    await turns()
+    assert 0 < sum(written) < ROUTED_WINDOW_BYTES + 2 * PIECE_BYTES
+    NETWORK.heal()
+    await eventually(lambda: len(two.got) == 101)
 
 
 # --- topics --------------------------------------------------------------------------------------------------

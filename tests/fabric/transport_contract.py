@@ -48,10 +48,16 @@ class Sessions:
             introduction_timeout_s=self.introduction_timeout_s,
             tls=self.tls,
         )
-        session = await self.transport.open(settings, self.lost.append)
+        session = await self.begin(settings)
         self.opened.append(session)
         self.nodes[session] = settings.node
         return session
+
+    async def begin(self, settings: SessionSettings) -> TransportSession:
+        return await self.transport.open(settings, self.lost.append)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(session.close() for session in self.opened))
 
     async def linked(self, count: int = 2) -> list[TransportSession]:
         """Open sessions and introduce each to the first."""
@@ -119,7 +125,7 @@ class TransportContract:
     async def sessions(self, transport: Transport, nowhere: str, tls: TlsOptions | None) -> AsyncIterator[Sessions]:
         sessions = Sessions(transport, nowhere, tls=tls)
         yield sessions
-        await asyncio.gather(*(session.close() for session in sessions.opened))
+        await sessions.close()
 
     # --- links -----------------------------------------------------------------------------------------------
 
@@ -314,6 +320,19 @@ class TransportContract:
             one.put("frames/2/1", payload)
         await eventually(lambda: len(inbox.got) >= len(sent))
         assert [payload for _, payload in inbox.got] == sent
+
+    async def test_what_one_sends_stays_in_order(self, sessions: Sessions) -> None:
+        """A subscription gets all keys of a sender in order, and a watch all tokens; each may overtake the other."""
+        one, two = await sessions.linked()
+        inbox, tokens = Inbox.of(two, "frames/2/*"), Tokens.of(two)
+        await self.ready(one, two)
+        expected = [(f"frames/2/{number % 3}", b"%d" % number) for number in range(300)]
+        for number, message in enumerate(expected):
+            one.declare(f"presence/{number}")
+            one.put(*message)
+        await eventually(lambda: len(inbox.got) == len(tokens.events) == 300)
+        assert inbox.got == expected
+        assert tokens.events == [(f"presence/{number}", True) for number in range(300)]
 
     async def test_nothing_is_lost_when_a_token_shows_up(self, sessions: Sessions) -> None:
         """Whoever subscribes before it declares its token gets what is put the moment that token is seen."""

@@ -10,7 +10,7 @@ import msgspec
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.sources import new_node_id
-from foundation.errors import NameTakenError, NotDelivered, Overloaded
+from foundation.errors import NameTakenError, NoSuchNameError, NotDelivered, Overloaded
 from foundation.processes.host import Host
 
 Watch = Callable[[NodeId, NodeId, bytes], bool]
@@ -55,6 +55,12 @@ class SharedNames:
 
     def known(self, name: str) -> ProcessId | None:
         return self._names.get(name)
+
+    async def find(self, name: str) -> ProcessId:
+        if name not in self._names:
+            message = f"no process is named {name!r}"
+            raise NoSuchNameError(message)
+        return self._names[name]
 
     async def register(self, name: str, serial: int, wire_name: str) -> None:
         del wire_name

@@ -148,6 +148,29 @@ def test_a_node_leaves_and_comes_back() -> None:
     simulate(scenario)
 
 
+def test_packets_are_delayed_and_dropped() -> None:
+    """Both cost time, of those between the two sides alone, until it is taken back."""
+
+    async def ask(cluster: Cluster) -> float:
+        began = asyncio.get_running_loop().time()
+        await cluster.ref(Counter, "counter").add(1)
+        return asyncio.get_running_loop().time() - began
+
+    async def start(cluster: Cluster) -> None:
+        await cluster.start_process(Counter, name="counter")
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, second, third = cluster.nodes
+        await first.run(start)
+        for change, much in ((cluster.delay, 0.2), (cluster.drop, 0.5)):
+            await change(first, second, much)
+            took_s = [max([await node.run(ask) for _ in range(5)]) for node in (second, third)]
+            assert took_s[1] < 0.1 < took_s[0]
+            await change(first, second, 0.0)
+
+    simulate(scenario)
+
+
 def test_what_is_run_at_a_node_can_fail() -> None:
     """What it raises, the end of its node and the end of its time are told apart."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
 
-from foundation import Cluster, Process
-from foundation.errors import NoSuchNameError
+from foundation import Cluster, Process, options
+from foundation.core.tasks import TaskScope
+from foundation.errors import FoundationError, NoSuchNameError
+from tests.waiting import turns_until
 
 
 class Tally(Process, wire_name="tests.Tally"):
@@ -17,6 +20,9 @@ class Tally(Process, wire_name="tests.Tally"):
     async def add(self, number: int) -> int:
         self.total += number
         return self.total
+
+    async def store(self, data: bytes) -> int:
+        return len(data)
 
     async def load(self, size: int) -> bytes:
         return bytes(size)
@@ -61,3 +67,34 @@ async def end(cluster: Cluster) -> None:
 
 async def never(cluster: Cluster) -> None:
     await cluster.until_lost()
+
+
+async def try_to_add(cluster: Cluster, name: str, number: int, timeout_s: float) -> int | str:
+    """Return the new total, or the name of the error."""
+    try:
+        return await options(cluster.ref(Tally, name), timeout_s=timeout_s).add(number)
+    except FoundationError as error:
+        return type(error).__name__
+
+
+_far: list[Tally] = []
+
+
+async def start_far_tally(cluster: Cluster, node: str) -> int:
+    _far[:] = [await cluster.start_process(Tally, node=node)]
+    return await _far[0].add(0)
+
+
+async def standstill_while_storing(_cluster: Cluster, calls: int, size: int, for_s: float) -> float:
+    """Make that many calls at once; return for how many seconds the event loop stood still at most meanwhile."""
+    loop = asyncio.get_running_loop()
+    end = last = time.monotonic()
+    end += for_s
+    worst = 0.0
+    async with TaskScope("calls") as scope:
+        for _ in range(calls):
+            scope.start(_far[0].store(bytes(size)), "store")
+        while last < end:
+            await turns_until(loop.time() + 0.01)
+            worst, last = max(worst, time.monotonic() - last), time.monotonic()
+    return worst

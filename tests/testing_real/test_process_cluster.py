@@ -11,7 +11,7 @@ import pytest
 from foundation import Cluster
 from foundation.errors import AlreadyRunningError, CallTimeout, NodeDown, NotRunningError, RemoteError
 from foundation.membership import MembershipOptions
-from foundation.testing import ProcessCluster, ProcessNode, TestCluster, UnsupportedFault, WaitFailed
+from foundation.testing import ProcessCluster, ProcessNode, UnsupportedFault, WaitFailed
 from tests.testing_real import on_nodes
 from tests.waiting import turns_until
 
@@ -96,6 +96,9 @@ async def test_what_cannot_be_done_is_said() -> None:
         for fault in (cluster.partition(first, second), cluster.partition_oneway(first, [second]), cluster.heal()):
             with pytest.raises(UnsupportedFault, match="HostCluster"):
                 await fault
+        for fault in (cluster.delay(first, second, 0.1), cluster.drop(first, [second], 0.1)):
+            with pytest.raises(UnsupportedFault, match="SimulatedCluster"):
+                await fault
 
 
 async def test_a_wait_that_fails_tells_what_was_seen() -> None:
@@ -136,17 +139,3 @@ async def test_nothing_outlives_the_block() -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     assert not folder.exists()
-
-
-async def kill_and_restart(cluster: TestCluster) -> None:
-    victim = cluster.nodes[-1]
-    victim.kill()
-    await cluster.nodes[0].until_sees(victim, "down")
-    await victim.start()
-    await cluster.until_agreed()
-
-
-async def test_a_scenario_needs_the_protocol_alone() -> None:
-    """A scenario written for any cluster under test runs on processes."""
-    async with ProcessCluster(nodes=2, **SHORT) as cluster:
-        await kill_and_restart(cluster)

@@ -62,8 +62,18 @@ class DirectPath:
         return self.link.is_writable
 
 
+ROUTED_WINDOW_BYTES = 512 << 10
+"""Under way on one channel over the engine's routes: while the network is cut, Zenoh queues 1 MB for each node.
+
+A put beyond that holds the event loop up for 5 s, even when the lease is over. A quarter of that megabyte would halve
+the throughput of large messages on loopback; all of it would let one busy channel fill the queue.
+"""
+ROUTED_PIECE_BYTES = 60 << 10
+"""With its headers, no more than one of Zenoh's batches."""
+
+
 class RoutedPath:
-    """The engine's session. Its put blocks only beyond the window that a session keeps to."""
+    """The engine's session. Its put blocks only beyond what two channels may have under way."""
 
     way = Way.ROUTED
     is_writable = True

@@ -10,16 +10,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from foundation.core.channels import BULK, Channel
+from foundation.core.channels import BULK, CHANNELS, Channel
 from foundation.core.identity import NodeId
 from foundation.core.sources import chance
-from foundation.errors import CodecError, NotDelivered, Overloaded
+from foundation.errors import CodecError, Overloaded
 from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.pacing import BulkWindow
 from foundation.fabric.packet import PING, Ack, Data, Ping, Resume, pack_resume, pack_sender, unpack
-from foundation.fabric.path import DirectPath, Path, RoutedPath, Way
-from foundation.fabric.session import GapError, Session
+from foundation.fabric.path import ROUTED_PIECE_BYTES, ROUTED_WINDOW_BYTES, DirectPath, Path, RoutedPath, Way
+from foundation.fabric.room import Waiters
+from foundation.fabric.session import PIECE_BYTES, GapError, Session
 
 _FLUSH_BYTES = 64 << 10
 _SIMULTANEOUS_S = 5.0
@@ -85,7 +86,7 @@ class Peer:
         self._linked_at = 0.0
         self._routed: RoutedPath | None = None
         self._active: Path | None = None
-        self._waiters: dict[Channel, list[asyncio.Future[None]]] = {}
+        self._waiters = Waiters(node, options.most_waiters)
         self._progress = (0, 0.0)
         self._is_awaited = False
         self._most_waiting = options.queue_bytes
@@ -102,6 +103,8 @@ class Peer:
         self._session = Session(self._options.window_bytes, self._options.most_frame_bytes)
         self._session_id = chance().getrandbits(63) | 1
         self._their_session = 0
+        if self._active is not None:
+            self._pace_anew(self._active)
 
     @property
     def has_session(self) -> bool:
@@ -152,17 +155,7 @@ class Peer:
     async def wait_for_room(self, channel: Channel) -> None:
         """Wait until :meth:`has_room`; :class:`Overloaded` when too many wait already."""
         while not self.has_room(channel):
-            waiters = self._waiters.setdefault(channel, [])
-            if len(waiters) >= self._options.most_waiters:
-                message = f"{len(waiters)} senders wait for node {self.node[:8]} already"
-                raise Overloaded(message)
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in waiters:
-                    waiters.remove(waiter)
+            await self._waiters.wait(channel)
 
     def flush(self) -> None:
         """Send what waits, as far as the window and the path allow."""
@@ -178,8 +171,7 @@ class Peer:
             if len(packets) == 1 and len(packets[0]) < _FLUSH_BYTES:
                 break  # the rest waits for the window, if there is any
         if self._waiters:
-            for channel in [channel for channel in self._waiters if self.has_room(channel)]:
-                _release(self._waiters.pop(channel))
+            self._waiters.wake(self.has_room)
 
     def acknowledge(self) -> None:
         """Tell the other side what has arrived, unless data has carried it."""
@@ -269,9 +261,7 @@ class Peer:
         self.has_link = False
         if direct is not None:
             direct.close()
-        waiting, self._waiters = self._waiters, {}
-        for waiters in waiting.values():
-            _release(waiters, NotDelivered(reason))
+        self._waiters.refuse(reason)
 
     # --- inside
 
@@ -361,11 +351,14 @@ class Peer:
                 return
 
     def _pace_anew(self, path: Path) -> None:
-        most = self._options.window_bytes
+        most, piece = self._options.window_bytes, PIECE_BYTES
+        if path.way is Way.ROUTED:
+            most, piece = min(most, ROUTED_WINDOW_BYTES), ROUTED_PIECE_BYTES
+        self._session.limit(CHANNELS, most, piece)
         self._bulk = BulkWindow(most, self._options.bulk_queue_s)
         self._pace_after = 0.0
         is_known = path.round_trip_s() is not None
-        self._session.limit(BULK, self._bulk.bytes if is_known else most, self._bulk.piece_bytes)
+        self._session.limit(BULK, self._bulk.bytes if is_known else most, min(piece, self._bulk.piece_bytes))
 
     def _take(self, path: Path, data: Data) -> None:
         if not path.is_ready and path.has_begun:
@@ -388,12 +381,3 @@ class Peer:
             self._owner.deliver(self.node, frames, Channel(data.channel))
         if session.has_work:
             self.flush()
-
-
-def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(error)

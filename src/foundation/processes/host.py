@@ -266,6 +266,10 @@ class Host:
         """Return the process that has the name, as far as this node knows."""
         return self.names.known(name)
 
+    async def find(self, name: str) -> ProcessId:
+        """Return the process that has the name, asking who may know more; raises :class:`NoSuchNameError`."""
+        return self.names.known(name) or await self.names.find(name)
+
     def _all(self) -> list[Running]:
         return [running for serial, running in self._running.items() if serial != AGENT_SERIAL]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundation.core.identity import NodeId, ProcessId
-from foundation.errors import NameTakenError
+from foundation.errors import NameTakenError, NoSuchNameError
 
 
 class OwnNames:
@@ -17,6 +17,13 @@ class OwnNames:
         """Return the process with that name."""
         serial = self._serials.get(name)
         return None if serial is None else ProcessId(self._node, serial)
+
+    async def find(self, name: str) -> ProcessId:
+        """Return the process with that name, or raise :class:`NoSuchNameError`."""
+        if (found := self.known(name)) is None:
+            message = f"no process is named {name!r}"
+            raise NoSuchNameError(message)
+        return found
 
     async def register(self, name: str, serial: int, wire_name: str) -> None:
         """Give a process a name."""

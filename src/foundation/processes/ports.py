@@ -44,6 +44,10 @@ class Registrar(Protocol):
         """Return the process with that name, as far as this node knows; at once."""
         ...
 
+    async def find(self, name: str) -> ProcessId:
+        """Return the process with that name, asking who may know more; raises NoSuchNameError."""
+        ...
+
     async def register(self, name: str, serial: int, wire_name: str) -> None:
         """Give a process of this node a name; raises :class:`~foundation.errors.NameTakenError`."""
         ...

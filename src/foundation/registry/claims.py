@@ -24,12 +24,14 @@ from foundation.core.rendezvous import Candidates
 from foundation.registry.messages import (
     Claim,
     Dropped,
+    Found,
     Flush,
     Flushed,
     Granted,
     Lost,
     NameMessage,
     Retry,
+    Seek,
     Taken,
     Won,
 )
@@ -77,6 +79,10 @@ class Grantee(Protocol):
 
     def retry(self, number: int) -> None:
         """Call :meth:`Claims.again` in a while."""
+        ...
+
+    def found(self, number: int, owner: NodeId, serial: int) -> None:
+        """Tell who looks for a name whose it is; nobody's, if ``owner`` is empty."""
         ...
 
     def won(self, key: str, serial: int, epoch: int) -> None:
@@ -219,6 +225,10 @@ class Claims:
                 self._flushed(source, message)
             case Dropped():
                 self._dropped(source, message)
+            case Seek():
+                self._send(source, self._found(message))
+            case Found(number, node, serial):
+                self._grantee.found(number, node, serial)
             case Taken(number, node, serial):
                 if self._mine.pop(number, None) is not None:
                     self._grantee.taken(number, node, serial)
@@ -227,6 +237,13 @@ class Claims:
                     self._grantee.retry(number)
             case Won() | Lost():
                 self._settled(message)
+
+    def _found(self, seek: Seek) -> Found:
+        if (grant := self._grants.get(seek.key)) is not None:
+            return Found(seek.number, grant.node, grant.serial)
+        for node, row in self._rows.owned(seek.key)[:1]:
+            return Found(seek.number, node, row.serial)
+        return Found(seek.number, NodeId(""), 0)
 
     def _settled(self, message: Won | Lost) -> None:
         if message.round != self.round:

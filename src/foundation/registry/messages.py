@@ -85,4 +85,19 @@ class Lost(Struct, array_like=True, tag=9, frozen=True):
     round: int
 
 
-NameMessage = Claim | Granted | Taken | Retry | Dropped | Flush | Flushed | Won | Lost
+class Seek(Struct, array_like=True, tag=10, frozen=True):
+    """To a name's home: I have not heard of this name; have you?"""
+
+    number: int
+    key: str
+
+
+class Found(Struct, array_like=True, tag=11, frozen=True):
+    """Who has a name, or will have it as soon as the grant is there; nobody, if ``node`` is empty."""
+
+    number: int
+    node: NodeId
+    serial: int
+
+
+NameMessage = Seek | Found | Claim | Granted | Taken | Retry | Dropped | Flush | Flushed | Won | Lost

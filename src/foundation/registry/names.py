@@ -21,7 +21,7 @@ from foundation.errors import CallTimeout, ClockDriftError, NameTakenError, NoSu
 from foundation.registry.claims import Claims
 from foundation.registry.events import NameEvent
 from foundation.registry.index import NameIndex
-from foundation.registry.messages import Flushed, NameMessage
+from foundation.registry.messages import Flushed, NameMessage, Seek
 from foundation.registry.options import RegistryOptions
 from foundation.registry.rows import NAMES, NameRow
 from foundation.replication import Change, Replication
@@ -65,6 +65,7 @@ class Names:
         self._claimed: dict[int, _Claimed] = {}
         self._claimed_keys: set[str] = set()
         self._retries: dict[int, float] = {}
+        self._sought: dict[int, asyncio.Future[ProcessId | None]] = {}
         self._last_number = 0
         self._outgoing: dict[NodeId, list[NameMessage]] = {}
         self._tasks = TaskScope("names")
@@ -184,6 +185,34 @@ class Names:
         """Return whose a name is, as far as this node has heard: at once, and without asking anybody."""
         return self.index.find(NAMES + name)
 
+    async def find(self, name: str) -> ProcessId:
+        """Return whose a name is; when this node has not heard of it, ask the name's home, who knows first.
+
+        Raises :class:`NoSuchNameError`.
+        """
+        key = NAMES + name
+        found = self.index.find(key)
+        home = self.claims.home(key)
+        if found is None and home not in {None, self._replica.me}:
+            found = await self._seek(NodeId(str(home)), key)
+        if found is None:
+            message = f"no process is named {name!r}"
+            raise NoSuchNameError(message)
+        return found
+
+    async def _seek(self, home: NodeId, key: str) -> ProcessId | None:
+        self._last_number = number = self._last_number + 1
+        answer: asyncio.Future[ProcessId | None] = asyncio.get_running_loop().create_future()
+        self._sought[number] = answer
+        self._send(home, Seek(number, key))
+        try:
+            async with asyncio.timeout(self.options.look_up_timeout_s):
+                return await answer
+        except TimeoutError:
+            return self.index.find(key)
+        finally:
+            del self._sought[number]
+
     async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
         """Wait until somebody has a name; raises :class:`CallTimeout`."""
         key = NAMES + name
@@ -261,6 +290,12 @@ class Names:
         wait_s = self._retries.get(number, self.options.retry_s)
         self._retries[number] = min(wait_s * 2, _MOST_RETRY_S)
         asyncio.get_running_loop().call_later(wait_s, self.claims.again, number)
+
+    def found(self, number: int, owner: NodeId, serial: int) -> None:
+        """Tell who looks for the name."""
+        answer = self._sought.get(number)
+        if answer is not None and not answer.done():
+            answer.set_result(ProcessId(owner, serial) if owner else None)
 
     def won(self, key: str, serial: int, epoch: int) -> None:
         """Write the own row again."""

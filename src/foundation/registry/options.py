@@ -12,6 +12,9 @@ class RegistryOptions:
     register_timeout_s: float = 5.0
     """Seconds that a registration may wait for the members to agree on who is in. More outlasts longer disturbances."""
 
+    look_up_timeout_s: float = 1.0
+    """Seconds that the home of a name has to say whose it is, when this node has not heard of it. Less fails sooner."""
+
     retry_s: float = 0.01
     """Seconds after which a claim is made again that met a node with another view; doubled each time."""
 

@@ -107,8 +107,16 @@ class TestCluster(Protocol):
         """Let the packets from ``a`` to ``b`` vanish; those from ``b`` to ``a`` arrive."""
         ...
 
+    async def delay(self, a: Side, b: Side, extra_s: float) -> None:
+        """Let packets between the two sides take so many seconds more; 0 takes that back."""
+        ...
+
+    async def drop(self, a: Side, b: Side, rate: float) -> None:
+        """Lose that part of the packets between the two sides, 0 to 0.99; 0 takes that back."""
+        ...
+
     async def heal(self) -> None:
-        """End all partitions."""
+        """End all partitions; what is delayed or dropped stays so."""
         ...
 
     async def until_agreed(self, timeout_s: float = ...) -> None:

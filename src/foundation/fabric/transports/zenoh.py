@@ -278,6 +278,9 @@ def _configuration(
         "scouting/multicast/enabled": False,
         "transport/link/tx/lease": int(settings.lease_s * 1000),
         "transport/shared_memory/enabled": False,
+        # Batches of 64 KB, as many as Zenoh allows. Beyond them a put holds the loop up for 5 s while the network is
+        # cut; with the default of 2 that began at 130 KB, far within a window.
+        "transport/link/tx/queue/size/data": 16,
         # Of two peers that hear of each other only one dials. If both did, each could accept the other's link and
         # then close its own as one too many; both would be gone, and Zenoh would not try again.
         "scouting/gossip/autoconnect_strategy": {"peer": {"to_router": "always", "to_peer": "greater-zid"}},

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
-from foundation.errors import NoSuchNameError
 from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Cast, Message
 
@@ -24,10 +23,6 @@ class Dialer(Protocol):
         """Return the process that has the name, as far as this node knows."""
         ...
 
-
-def find(dialer: Dialer, name: str) -> ProcessId:
-    """Return the process that has a name; raises :class:`NoSuchNameError`."""
-    if (found := dialer.known(name)) is None:
-        message = f"no process is named {name!r}"
-        raise NoSuchNameError(message)
-    return found
+    async def find(self, name: str) -> ProcessId:
+        """Return the process that has the name, asking who may know more; raises :class:`NoSuchNameError`."""
+        ...

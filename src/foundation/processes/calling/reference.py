@@ -16,7 +16,7 @@ from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError, NotDelivered
 from foundation.processes.calling.calls import error_of
-from foundation.processes.calling.dialer import Dialer, find
+from foundation.processes.calling.dialer import Dialer
 from foundation.processes.calling.retrying import call_again
 from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.definition import RESERVED
@@ -61,7 +61,11 @@ class Reference:
     def process_id(self) -> ProcessId:
         """The identity of the process; for a reference by name, of the one that has it now (NoSuchNameError)."""
         address = self.__address__
-        return address.process_id or find(self.__dialer__, str(address.name))
+        known = address.process_id or self.__dialer__.known(str(address.name))
+        if known is None:
+            message = f"no process is named {address.name!r}, as far as this node knows"
+            raise NoSuchNameError(message)
+        return known
 
     @property
     def reference(self) -> Reference:
@@ -186,16 +190,17 @@ async def _call_by_name(
     dialer: Dialer, reference: Reference, method: BoundMethod, arguments: bytes, keywords: Keywords
 ) -> Any:  # noqa: ANN401
     name = str(reference.__address__.name)
-    timeout_s, channel = reference.__timeout_s__, reference.__channel__
-    target = find(dialer, name)
+    channel, calls = reference.__channel__, dialer.calls
+    deadline = calls.deadline(reference.__timeout_s__)
+    target = dialer.known(name) or await _find(dialer, name, calls.left_s(deadline))
     try:
-        return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
+        return await _call(dialer, target, method, arguments, keywords, calls.left_s(deadline), channel)
     except NotDelivered:
         moved_to = dialer.known(name)
-        if moved_to in {None, target}:
+        if moved_to is None or moved_to == target or (deadline is not None and calls.now() >= deadline):
             raise
     # The name has moved meanwhile, and nothing was executed.
-    return await _call(dialer, find(dialer, name), method, arguments, keywords, timeout_s, channel)
+    return await _call(dialer, moved_to, method, arguments, keywords, calls.left_s(deadline), channel)
 
 
 async def _call_until_known(
@@ -204,10 +209,19 @@ async def _call_until_known(
     identity, name = reference.__address__.process_id, str(reference.__address__.name)
 
     async def attempt(left_s: float | None) -> Any:  # noqa: ANN401
-        target = identity or find(dialer, name)
+        target = identity or dialer.known(name) or await _find(dialer, name, left_s)
         return await _call(dialer, target, method, arguments, keywords, left_s, reference.__channel__)
 
     return await call_again(attempt, dialer.calls, reference.__timeout_s__, may_move=identity is None)
+
+
+async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await dialer.find(name)
+    except TimeoutError:
+        message = f"looking up {name!r} took longer than {timeout_s:.3g} s"
+        raise CallTimeout(message) from None
 
 
 def remote_method(method: Any) -> tuple[Reference, BoundMethod]:  # noqa: ANN401

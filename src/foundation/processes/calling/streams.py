@@ -10,7 +10,7 @@ from msgspec import Raw
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
 from foundation.processes.calling.calls import Inbox, error_of
-from foundation.processes.calling.dialer import Dialer, find
+from foundation.processes.calling.dialer import Dialer
 from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import Keywords
 
@@ -69,7 +69,7 @@ class RemoteStream:
         if isinstance(self._target, ProcessId):
             self._inbox = self._open_at(self._target)
             return self._inbox
-        self._inbox = self._open_at(find(self._dialer, self._target))
+        self._inbox = self._open_at(await self._dialer.find(self._target))
         return self._inbox
 
     def _open_at(self, target: ProcessId) -> Inbox:

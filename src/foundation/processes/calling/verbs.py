@@ -71,12 +71,17 @@ def _reference_of(value: object) -> Reference:
 
 
 async def _cast(reference: Reference, method: str, arguments: bytes, keywords: Keywords) -> None:
-    target = reference.process_id
+    target = await _target(reference)
     frame = Cast(target.serial, method, Raw(arguments), keywords)
     await reference.__dialer__.post(target, frame, reference.__channel__, reference.__timeout_s__)
 
 
 async def _send(reference: Reference, kind: str, body: bytes) -> None:
-    target = reference.process_id
+    target = await _target(reference)
     frame = Message(target.serial, kind, Raw(body))
     await reference.__dialer__.post(target, frame, reference.__channel__, reference.__timeout_s__)
+
+
+async def _target(reference: Reference) -> ProcessId:
+    address = reference.__address__
+    return address.process_id or await reference.__dialer__.find(str(address.name))

@@ -102,6 +102,14 @@ class ProcessCluster:
         """Not here: raises :class:`UnsupportedFault`."""
         _refuse("heal")
 
+    async def delay(self, a: Side, b: Side, extra_s: float) -> NoReturn:
+        """Not with real nodes: raises :class:`UnsupportedFault`."""
+        _refuse_by_packet("delay", a, b, extra_s)
+
+    async def drop(self, a: Side, b: Side, rate: float) -> NoReturn:
+        """Not with real nodes: raises :class:`UnsupportedFault`."""
+        _refuse_by_packet("drop", a, b, rate)
+
     def logs(self, last: int | None = None) -> str:
         """Return what the nodes printed, all of it or the last so many lines of each."""
         parts = [f"--- {node.name}, {node.condition}:\n" + "\n".join(_end_of(node.log, last)) for node in self._nodes]
@@ -204,6 +212,11 @@ class ProcessCluster:
 
 def _refuse(verb: str, *_sides: Side) -> NoReturn:
     message = f"{verb}: all nodes of a ProcessCluster share one network; a HostCluster can cut it"
+    raise UnsupportedFault(message)
+
+
+def _refuse_by_packet(verb: str, *_arguments: object) -> NoReturn:
+    message = f"{verb}: real nodes are sent all packets or none; a SimulatedCluster can {verb} single ones"
     raise UnsupportedFault(message)
 
 

@@ -23,7 +23,7 @@ chance from :mod:`foundation.core.sources` or its event loop. What is not simula
 real sockets) raises :class:`foundation.testing.errors.NotSimulatedError`.
 """
 
-from foundation.testing.simulation.cluster import SimulatedCluster, SimulatedNode, simulate
+from foundation.testing.simulation.cluster import Scenario, SimulatedCluster, SimulatedNode, play, simulate
 from foundation.testing.simulation.host import SimulatedHost, SimulatedTask
 from foundation.testing.simulation.links import Latency, NetworkOptions
 from foundation.testing.simulation.network import SimulatedNetwork
@@ -33,6 +33,7 @@ from foundation.testing.simulation.transcript import Transcript
 __all__ = [
     "Latency",
     "NetworkOptions",
+    "Scenario",
     "SimulatedCluster",
     "SimulatedHost",
     "SimulatedNetwork",
@@ -40,5 +41,6 @@ __all__ = [
     "SimulatedTask",
     "Simulation",
     "Transcript",
+    "play",
     "simulate",
 ]

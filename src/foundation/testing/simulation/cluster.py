@@ -37,6 +37,7 @@ class _Run:
     """One run of a node's program; what is left of an earlier one changes nothing of a later one."""
 
     cluster: Cluster | None = None
+    node_id: str = ""
     takes_part: bool = False
     is_paused: bool = False
     leave: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,7 +70,10 @@ class SimulatedNode:
     @property
     def node_id(self) -> str:
         """The id of the node that runs, or that ran last."""
-        return self._last.node.node_id
+        if not self._run.node_id:
+            message = f"{self.name} does not run: {self.condition}"
+            raise NotRunningError(message)
+        return self._run.node_id
 
     @property
     def runs(self) -> bool:
@@ -204,7 +208,7 @@ class SimulatedNode:
         given: dict[str, Any] = {"cluster": "static", "cookie": "simulated", "name": self.name, "peers": self._peers}
         async with start_cluster(**(given | self._fitted())) as cluster, TaskScope("sightings") as tasks:
             tasks.start(_watch(cluster, run.sightings), "sightings")
-            run.cluster, run.takes_part = cluster, True
+            run.cluster, run.node_id, run.takes_part = cluster, cluster.node.node_id, True
             try:
                 await run.leave.wait()
             finally:
@@ -280,8 +284,16 @@ class SimulatedCluster:
         """Let the packets from ``a`` to ``b`` vanish; those from ``b`` to ``a`` arrive."""
         self.simulation.network.partition_oneway(_hosts(a), _hosts(b))
 
+    async def delay(self, a: Side, b: Side, extra_s: float) -> None:
+        """Let packets between the two sides take so many seconds more; 0 takes that back."""
+        self.simulation.network.delay(_hosts(a), _hosts(b), extra_s)
+
+    async def drop(self, a: Side, b: Side, rate: float) -> None:
+        """Lose that part of the packets between the two sides, 0 to 0.99: TCP sends them again, so that costs time."""
+        self.simulation.network.drop(_hosts(a), _hosts(b), rate)
+
     async def heal(self) -> None:
-        """End all partitions."""
+        """End all partitions; what is delayed or dropped stays so."""
         self.simulation.network.heal()
 
     async def until_agreed(self, timeout_s: float = 10.0) -> None:
@@ -323,18 +335,28 @@ def simulate(
     :class:`SimulatedCluster`. What the function raises gets a note with the seed and what has happened until then.
     """
     simulation = Simulation(seed, network=network)
+    try:
+        return play(simulation, scenario, nodes, **options)
+    except BaseException as error:
+        lines = str(simulation.transcript).splitlines()
+        error.add_note("\n".join([*lines[:1], *lines[1:][-_LAST_LINES:]]))
+        raise
+
+
+def play(
+    simulation: Simulation,
+    scenario: Scenario[T],
+    nodes: int = 3,
+    **options: Any,  # noqa: ANN401 - of SimulatedCluster
+) -> T:
+    """Do as :func:`simulate` in a simulation that the caller made, and may look at afterwards."""
     cluster = SimulatedCluster(simulation, nodes, **options)
 
     async def story() -> T:
         await cluster.start()
         return await scenario(cluster)
 
-    try:
-        return simulation.run(story)
-    except BaseException as error:
-        lines = str(simulation.transcript).splitlines()
-        error.add_note("\n".join([*lines[:1], *lines[1:][-_LAST_LINES:]]))
-        raise
+    return simulation.run(story)
 
 
 class _Raised(Exception):  # noqa: N818 - never leaves this file

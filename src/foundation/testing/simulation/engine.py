@@ -1,14 +1,16 @@
 """Zenoh sessions of simulated hosts: the rules of the engine in memory, with the times and the cuts of the network.
 
 What one session does reaches the others after the time that a packet takes, in order for each pair. While the way is
-cut it waits, as TCP would have it. A session that hears nothing from another for the lease gives the link up and says
-so, also when only one direction is cut, as Zenoh was seen to do. Sessions of a killed program end at once for those
-that it can still reach; those of a paused one when the lease is over.
+cut it waits, and when the way is mended it waits on until TCP tries again, which can cost the link when that is later
+than the end of the lease. A session that hears nothing from another for the lease gives the link up and says so, also
+when only one direction is cut. Sessions of a killed program end at once for those that it can still reach; those of a
+paused one when the lease is over. All of this Zenoh was seen to do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +28,9 @@ K = TypeVar("K")
 
 _ROUND_TRIPS = 4
 """Of packets until two sessions are linked: TCP, and Zenoh's four messages."""
+_PROMPT = 0.5
+_MEAN_LAG_S = 0.000_3
+"""How often the news of a token comes at once, and by how much it is late on average when it does not."""
 
 
 class Transport:
@@ -49,11 +54,16 @@ class Engine(MemoryNetwork):
         super().__init__()
         self._wire = wire
         self._scheduler = wire.scheduler
+        self._chance = wire.scheduler.chance("engine")
         self._arrivals: dict[tuple[str, str], float] = {}
-        self._waiting: dict[tuple[str, str], deque[Callable[[], None]]] = {}
+        self._stalled: dict[tuple[NodeId, NodeId], float] = {}
+        """Since when nothing gets from one session to another, because packets were lost."""
+        self._waiting: dict[tuple[NodeId, NodeId], deque[Callable[[], None]]] = {}
         self._packets: dict[tuple[str, str], list[Callable[[], None]]] = {}
         self._packed_at = -1.0
         self._silent: dict[tuple[NodeId, NodeId], int] = {}
+        self.has_gaps = False
+        """Whether two sessions that know of each other may be without a link."""
         self._by_node: dict[NodeId, SimulatedSession] = {}
         self._exact: dict[str, dict[SimulatedSession, int]] = {}
         self._wild: dict[tuple[SimulatedSession, str], int] = {}
@@ -74,19 +84,32 @@ class Engine(MemoryNetwork):
         return 0 if a == b or (self._wire.passes(a, b) and self._wire.passes(b, a)) else 1
 
     def carry(self, one: NodeId, other: NodeId, what: Callable[[], None]) -> None:
-        """Do ``what`` at the other end once a packet is there; while the way is cut, once it is mended."""
-        ends = (self._by_node[one].address, self._by_node[other].address)
+        """Do ``what`` at the other end once a packet is there; while the way is cut, once that was sent again."""
+        target = self._by_node[other]
+        ends = (self._by_node[one].address, target.address)
+        if target.is_closed:
+            return  # nobody would take it
         if ends[0] == ends[1]:
             what()
-        elif ends in self._waiting or not self._wire.passes(*ends):
-            self._waiting.setdefault(ends, deque()).append(what)
+        elif (one, other) in self._stalled or not self._wire.passes(*ends):
+            self._stalled.setdefault((one, other), self._scheduler.now)
+            self._waiting.setdefault((one, other), deque()).append(what)
         else:
             self._send(ends, what)
 
-    def drop_waiting(self, one: SimulatedSession, other: SimulatedSession) -> None:
-        """Forget what waits between two sessions whose link is gone."""
-        for ends in ((one.address, other.address), (other.address, one.address)):
-            self._waiting.pop(ends, None)
+    def forget(self, one: SimulatedSession, other: SimulatedSession) -> None:
+        """Forget what waits between two sessions: their connection is gone, or there is a new one."""
+        for pair in ((one.node, other.node), (other.node, one.node)):
+            self._waiting.pop(pair, None)
+            self._stalled.pop(pair, None)
+
+    def next_number(self) -> int:
+        """Return a number for a new link."""
+        return next(self._numbers)
+
+    def lag_s(self) -> float:
+        """Draw by how much the news of a token is late: Zenoh has a thread for each subscription."""
+        return 0.0 if self._chance.random() < _PROMPT else self._chance.expovariate(1 / _MEAN_LAG_S)
 
     def subscribed(self, session: SimulatedSession, expression: str, count: int) -> None:
         """Take that a session subscribes to something, or (-1) does so no longer."""
@@ -110,25 +133,45 @@ class Engine(MemoryNetwork):
         """End the sessions of a program that was killed; silently, if its machine is gone too."""
         for session in [session for session in self._by_node.values() if session.address == address]:
             session.end(silently=silently)
+            if silently:  # what waited in its kernel is lost
+                for pair in [pair for pair in self._stalled if pair[0] == session.node]:
+                    del self._stalled[pair]
+                    self._waiting.pop(pair, None)
 
     def ways_changed(self) -> None:
-        """Begin to wait for the ends of leases, and let go what waited for a way that is mended."""
-        for ends in [ends for ends in self._waiting if self._wire.passes(*ends)]:
-            for what in self._waiting.pop(ends):
-                self._send(ends, what)
-        for session in list(self._by_node.values()):
-            for other in list(session.linked.values()):
-                self.listen(session, self._by_node[other.node])
+        """Begin to wait for the ends of leases, and let TCP try again where a way is mended.
+
+        TCP tries again after 0.2 s, 0.4 s and so on, so a way that was cut for long stays silent for up to as long.
+        """
+        now = self._scheduler.now
+        open_sessions = [session for session in self._by_node.values() if not session.is_closed]
+        for one, other in [(session, other) for session in open_sessions for other in session.neighbors()]:
+            if not self._wire.passes(other.address, one.address):
+                self._stalled.setdefault((other.node, one.node), now)
+            self.listen(one, other)
+        for pair, since in list(self._stalled.items()):
+            if self._passes(pair):
+                self._scheduler.later(self._chance.uniform(0, now - since), self._send_again, pair, since)
 
     def listen(self, session: SimulatedSession, other: SimulatedSession) -> None:
         """Give up the link from ``other`` once it was silent for the lease."""
         key = (session.node, other.node)
-        is_silent = other.is_closed or other.is_still or not self._wire.passes(other.address, session.address)
+        is_silent = other.is_closed or other.is_still or (other.node, session.node) in self._stalled
         if not is_silent:
             self._silent.pop(key, None)
         elif key not in self._silent:
             self._silent[key] = number = next(self._numbers)
             self._scheduler.later(session.settings.lease_s, self._lease_over, session, other, number)
+
+    def _passes(self, pair: tuple[NodeId, NodeId]) -> bool:
+        return self._wire.passes(self._by_node[pair[0]].address, self._by_node[pair[1]].address)
+
+    def _send_again(self, pair: tuple[NodeId, NodeId], since: float) -> None:
+        if self._stalled.get(pair) == since and self._passes(pair):
+            del self._stalled[pair]
+            for what in self._waiting.pop(pair, ()):
+                self.carry(*pair, what)
+            self.listen(self._by_node[pair[1]], self._by_node[pair[0]])
 
     def _lease_over(self, session: SimulatedSession, other: SimulatedSession, number: int) -> None:
         key = (session.node, other.node)
@@ -172,6 +215,8 @@ class SimulatedSession(MemorySession):
         self._home = loop
         self._engine = engine
         self._inbox: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self._links: dict[NodeId, int] = {}
+        self._told_until = 0.0
         super().__init__(engine, settings, lost)
 
     @property
@@ -221,12 +266,13 @@ class SimulatedSession(MemorySession):
         if self._closed or other.is_closed or self._engine.cut_number(self.node, node):
             raise UnreachableError(message)
         if self.linked.get(node) is other and other.linked.get(self.node) is self:
-            return  # others have introduced the two meanwhile, with their neighbors
-        for one in (self, *self.linked.values()):
-            for two in (other, *other.linked.values()):
-                if one is not two and two.node not in one.linked:
-                    one._link(two)  # noqa: SLF001 - of our own kind
-                    two._link(one)  # noqa: SLF001
+            return  # nobody has any news to tell
+        ones, others = [self, *self.neighbors()], [other, *other.neighbors()]
+        if self._engine.has_gaps:  # then everybody hears of somebody new, and dials whom they lack
+            ones = others = list(dict.fromkeys((*self._circle(), *other._circle())))  # noqa: SLF001
+        for one, two in itertools.product(ones, others):
+            if one is not two:
+                one._meet(two)  # noqa: SLF001 - of our own kind
 
     def crash(self) -> None:
         """See the engine in memory."""
@@ -241,7 +287,7 @@ class SimulatedSession(MemorySession):
         for other in list(self.linked.values()):
             assert isinstance(other, SimulatedSession)  # noqa: S101
             if not silently:
-                self._engine.carry(self.node, other.node, partial(other.lose, self))
+                self._engine.carry(self.node, other.node, partial(other.lose, self, self._links[other.node]))
             self._engine.listen(other, self)
         for expression, _ in self._subscribers.values():
             self._engine.subscribed(self, expression, -1)
@@ -252,16 +298,46 @@ class SimulatedSession(MemorySession):
         """Take what another session has put."""
         self._message_arrived(sender, key, payload)
 
+    def neighbors(self) -> list[SimulatedSession]:
+        """Return those with whom it has a link, as far as it knows."""
+        return [session for session in self.linked.values() if isinstance(session, SimulatedSession)]
+
     def give_up(self, other: SimulatedSession) -> None:
         """End a link that is silent, and say so, as far as that gets there."""
-        self.lose(other)
-        self._engine.carry(self.node, other.node, partial(other.lose, self))
+        self._engine.has_gaps = True
+        number = self._links[other.node]
+        self.lose(other, number)
+        self._engine.carry(self.node, other.node, partial(other.lose, self, number))
 
-    def lose(self, other: SimulatedSession) -> None:
-        """Take that a link is gone."""
-        if self.linked.get(other.node) is other:
+    def lose(self, other: SimulatedSession, number: int) -> None:
+        """Take that a link is gone, unless there is another one by now."""
+        if self._links.get(other.node) == number:
+            del self._links[other.node]
             self._unlink(other.node)
-            self._engine.drop_waiting(self, other)
+            self._engine.forget(self, other)
+
+    def _circle(self) -> list[SimulatedSession]:
+        """Return whom gossip reaches from here, neighbor by neighbor."""
+        everybody: list[SimulatedSession] = [self]
+        found: set[SimulatedSession] = {self}
+        for session in everybody:  # it grows meanwhile
+            new = [other for other in session.neighbors() if other not in found]
+            found.update(new)
+            everybody.extend(new)
+        return everybody
+
+    def _meet(self, other: SimulatedSession) -> None:
+        """Make a new link, unless there is one or none is possible."""
+        if self.linked.get(other.node) is other and other.linked.get(self.node) is self:
+            return
+        if any(one.is_closed or one.is_still for one in (self, other)) or self._engine.cut_number(
+            self.node, other.node
+        ):
+            return
+        self._engine.forget(self, other)
+        self._links[other.node] = other._links[self.node] = self._engine.next_number()
+        self._link(other)
+        other._link(self)
 
     def _soon(self, act: Callable[..., None], *args: object) -> None:
         """What has come until the node has its turn is handled in one, as what Zenoh's threads take in."""
@@ -275,11 +351,26 @@ class SimulatedSession(MemorySession):
             act(*args)
 
     def _link(self, other: MemorySession) -> None:
-        if other.node in self.linked or self._engine.cut_number(self.node, other.node):
+        if other.node in self.linked:
             return
         self.linked[other.node] = other
         for number, token in list(other._tokens.items()):  # noqa: SLF001
             self._engine.carry(other.node, self.node, partial(self._token_appeared, other, number, token))
+
+    def _tell_watchers(self, sender: MemorySession, token: str, *, is_there: bool) -> None:
+        """See the engine in memory; messages may overtake it, as each subscription is a thread of Zenoh."""
+        if sender.settings.namespace != self.settings.namespace:
+            return
+        now, lag_s = self._home.time(), self._engine.lag_s()
+        is_prompt = not lag_s and self._told_until < now
+        self._told_until = self._told_until if is_prompt else max(self._told_until, now + lag_s)
+        for number, (expression, _) in self._watchers.items():
+            if not matches(expression, token):
+                continue
+            if is_prompt:
+                self._soon(self._notify, number, token, is_there)
+            else:
+                self._home.call_at(self._told_until, self._notify, number, token, is_there)
 
 
 def _count(counts: dict[K, int], key: K, more: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -127,12 +128,14 @@ class Simulation:
 @contextmanager
 def _unheard() -> Generator[None]:
     """Say nothing of coroutines that await while they are closed: what they wait for is gone with their hosts."""
-    hook = sys.unraisablehook
+    hook, level = sys.unraisablehook, logging.root.manager.disable
     sys.unraisablehook = lambda _: None
+    logging.disable()  # what they take for a failure of theirs is none
     try:
         yield
     finally:
         sys.unraisablehook = hook
+        logging.disable(level)
 
 
 async def _tell(story: Callable[..., Coroutine[Any, Any, T]], args: tuple[object, ...]) -> T:
