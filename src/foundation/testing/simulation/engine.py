@@ -68,7 +68,10 @@ class Engine(MemoryNetwork):
 
     def carry(self, one: NodeId, other: NodeId, what: Callable[[], None]) -> None:
         """Do ``what`` at the other end once a packet is there; while the way is cut, once it is mended."""
-        ends = (self._by_node[one].address, self._by_node[other].address)
+        target = self._by_node[other]
+        ends = (self._by_node[one].address, target.address)
+        if target.is_closed:
+            return  # nobody would take it, and it must not keep what is sent to the next program there waiting
         if ends[0] == ends[1]:
             what()
         elif ends in self._waiting or not self._wire.passes(*ends):
@@ -89,6 +92,8 @@ class Engine(MemoryNetwork):
         """End the sessions of a program that was killed; silently, if its machine is gone too."""
         for session in [session for session in self._by_node.values() if session.address == address]:
             session.end(silently=silently)
+        if silently:  # what waited in its kernel, or for it, is lost
+            self._waiting = {ends: waiting for ends, waiting in self._waiting.items() if address not in ends}
 
     def ways_changed(self) -> None:
         """Begin to wait for the ends of leases, and let go what waited for a way that is mended."""
@@ -226,8 +231,9 @@ class SimulatedSession(MemorySession):
             self._engine.drop_waiting(self, other)
 
     def _link(self, other: MemorySession) -> None:
-        if other.node in self.linked or self._engine.cut_number(self.node, other.node):
-            return
+        assert isinstance(other, SimulatedSession)  # noqa: S101 - it knows no others
+        if other.is_closed or other.node in self.linked or self._engine.cut_number(self.node, other.node):
+            return  # gossip may name one whose end nobody has noticed yet
         self.linked[other.node] = other
         for number, token in list(other._tokens.items()):  # noqa: SLF001
             self._engine.carry(other.node, self.node, partial(self._token_appeared, other, number, token))
