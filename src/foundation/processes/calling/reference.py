@@ -172,10 +172,10 @@ async def _call(
     channel: Channel,
 ) -> Any:  # noqa: ANN401
     calls = dialer.calls
-    if not calls.room(target.node, channel):
-        await calls.wait_for_room(target.node, timeout_s, channel)
-    if calls.holds.held and not method.aside:
-        await calls.holds.wait(target, timeout_s)
+    if calls.holds.held or not calls.room(target.node, channel):
+        deadline = calls.deadline(timeout_s)
+        await calls.wait_to_send(target, channel, deadline, aside=method.aside)
+        timeout_s = calls.left_s(deadline)
     pending = calls.begin(target, method.name, arguments, keywords, timeout_s, channel)
     try:
         outcome = await pending.answer
@@ -191,18 +191,19 @@ async def _call_by_name(
     dialer: Dialer, reference: Reference, method: BoundMethod, arguments: bytes, keywords: Keywords
 ) -> Any:  # noqa: ANN401
     name = str(reference.__address__.name)
-    timeout_s, channel = reference.__timeout_s__, reference.__channel__
+    channel, calls = reference.__channel__, dialer.calls
+    deadline = calls.deadline(reference.__timeout_s__)
     remembered = dialer.known(name)
-    target = remembered or await _find(dialer, name, timeout_s)
+    target = remembered or await _find(dialer, name, calls.left_s(deadline))
     try:
-        return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
+        return await _call(dialer, target, method, arguments, keywords, calls.left_s(deadline), channel)
     except NotDelivered:
         dialer.forget(name, target)
-        if remembered is None:
+        if remembered is None or (deadline is not None and calls.now() >= deadline):
             raise
     # What was remembered is out of date and nothing was executed: the name may have moved.
-    target = await _find(dialer, name, timeout_s)
-    return await _call(dialer, target, method, arguments, keywords, timeout_s, channel)
+    target = await _find(dialer, name, calls.left_s(deadline))
+    return await _call(dialer, target, method, arguments, keywords, calls.left_s(deadline), channel)
 
 
 async def _call_until_known(
@@ -226,7 +227,7 @@ async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId
         async with asyncio.timeout(timeout_s):
             return await dialer.find(name)
     except TimeoutError:
-        message = f"looking up {name!r} took longer than {timeout_s} s"
+        message = f"looking up {name!r} took longer than {timeout_s:.3g} s"
         raise CallTimeout(message) from None
 
 
