@@ -126,10 +126,9 @@ class Engine(MemoryNetwork):
             session.give_up(other)
 
     def _send(self, ends: tuple[str, str], what: Callable[[], None]) -> None:
-        now = self._scheduler.now
-        arrival = max(now + self._wire.travel_s(*ends), self._arrivals.get(ends, 0.0))
+        arrival = max(self._scheduler.now + self._wire.travel_s(*ends), self._arrivals.get(ends, 0.0))
         self._arrivals[ends] = arrival
-        self._scheduler.later(arrival - now, what)
+        self._scheduler.when(arrival, what)
 
 
 class SimulatedSession(MemorySession):
