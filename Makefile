@@ -20,6 +20,11 @@ demo: .runtime ## See a cluster form, fail over and heal on this machine
 test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: simulate
+simulate: .dev ## Look for faults by seeded schedules, for example: make simulate SEEDS=500 (FROM=, PLANT=, SEED=, KEEP=)
+	@$(BIN)/python -m tests.simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP)) $(if $(PLANT),--plant '$(PLANT)')
+
 .PHONY: bench
 bench: bench-calls bench-registry bench-simulation ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
 

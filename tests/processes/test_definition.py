@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar, Protocol
@@ -164,3 +165,13 @@ def test_listeners_hear_of_new_classes() -> None:
     kept.append(type("Two", (Process,), {}, wire_name="acme.Two"))
     assert heard == ["acme.One"]
     assert {"acme.One", "acme.Two"} <= set(catalog.names())
+
+
+def test_listeners_are_not_kept() -> None:
+    """Who throws away what ends its listening hears no more, so a node that was never stopped costs no memory."""
+    heard: list[str] = []
+    kept: Any = catalog.on_new(heard.append)
+    del kept
+    gc.collect()
+    assert type("Three", (Process,), {}, wire_name="acme.Three")
+    assert not heard

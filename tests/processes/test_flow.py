@@ -151,6 +151,31 @@ async def test_senders_wait_for_room(here: Host, there: Host, network: Network) 
     assert await sink.all() == list(range(10))
 
 
+async def test_all_that_a_call_waits_for_is_within_its_time(here: Host, there: Host, network: Network) -> None:
+    """The time-out is for the room, the full mailbox and the answer together; a cast has no more of it either."""
+    sink = await here.start_on(there.node_id, Sink)
+    clock = asyncio.get_running_loop().time
+    network.crowded.add(there.node_id)
+    here.calls.holds.hold(sink.process_id)
+    network.passes = lambda _source, _target, _frame: False
+    limited = options(sink, timeout_s=0.5)
+    began = clock()
+    calls = [asyncio.ensure_future(work) for work in (limited.all(), cast(limited.put, 1))]
+    _, waiting = await asyncio.wait(calls, timeout=0.3)
+    assert len(waiting) == 2
+    network.crowded.clear()
+    network.eased.set()
+    _, waiting = await asyncio.wait(calls, timeout=0.1)
+    assert len(waiting) == 2
+    for error in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(error, Overloaded)
+    assert 0.4 < clock() - began < 0.7
+    network.crowded.add(there.node_id)
+    network.eased.clear()
+    with pytest.raises(Overloaded, match="no room"):
+        await cast(options(sink, timeout_s=0.05).put, 1)
+
+
 class Slow(Process):
     def __init__(self) -> None:
         self.got: list[int] = []

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 
 import foundation
 from foundation.cluster import Cluster
-from foundation.errors import CallTimeout, NodeDown, RemoteError
+from foundation.errors import CallTimeout, NodeDown, NotRunningError, RemoteError
 from foundation.testing import SimulatedCluster, WaitFailed, simulate
 
 LEASE_S = 3.0
@@ -169,6 +171,33 @@ def test_packets_are_delayed_and_dropped() -> None:
             await change(first, second, 0.0)
 
     simulate(scenario)
+
+
+@pytest.mark.parametrize("returns_after_s", [1.0, 5.0, 20.0])
+def test_a_crashed_machine_comes_back(returns_after_s: float) -> None:
+    """Before anybody has noticed, once it is unreachable, and once it is down: the others are rid of the old one."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        node = cluster.nodes[1]
+        node.crash()
+        await asyncio.sleep(returns_after_s)
+        await node.start()
+        await cluster.until_agreed(LEASE_S + 5)
+
+    simulate(scenario, nodes=5)
+
+
+def test_nothing_is_left_of_a_simulated_cluster() -> None:
+    """Nodes that were switched off, not stopped, are gone: from memory, and for what acts on the current cluster."""
+
+    async def scenario(cluster: SimulatedCluster) -> list[weakref.ref[Cluster]]:
+        return [weakref.ref(node.cluster) for node in cluster.nodes]
+
+    clusters = simulate(scenario)
+    gc.collect()
+    assert [known() for known in clusters] == [None, None, None]
+    with pytest.raises(NotRunningError, match="no cluster runs"):
+        foundation.current_cluster()
 
 
 def test_what_is_run_at_a_node_can_fail() -> None:

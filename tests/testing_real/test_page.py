@@ -82,12 +82,12 @@ async def test_the_page_on_testing_is_true(tmp_path: Path) -> None:
     """Every example of the page is a file, and the tests among them pass."""
     text = PAGE.read_text(encoding="utf-8")
     files = dict(BLOCK.findall(text))
-    assert len(files) == text.count("```python") == 3
+    assert len(files) == text.count("```python") == 4
     for name, content in files.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     code, output = await run_pytest(tmp_path)
     assert code == 0, output
-    assert ("22 passed" if HostCluster.why_not() is None else "21 passed, 1 skipped") in output, output
+    assert ("23 passed" if HostCluster.why_not() is None else "22 passed, 1 skipped") in output, output
 
 
 async def test_the_fixtures_show_logs_and_leave_nothing(tmp_path: Path) -> None:

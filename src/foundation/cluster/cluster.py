@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar, TypeVarTuple
+from weakref import WeakSet
 
 from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.info import ClusterInfo, health, paths
@@ -46,7 +47,8 @@ ANY = _Anywhere()
 Node = Member | NodeId | str | _Anywhere
 
 
-_running: list[Cluster] = []
+_running: WeakSet[Cluster] = WeakSet()
+"""Weak, so that a node that was thrown away with its event loop, and never stopped, does not count for ever."""
 
 
 def current_cluster() -> Cluster:
@@ -54,11 +56,12 @@ def current_cluster() -> Cluster:
 
     Raises :class:`NotRunningError` when there is none, or more than one: then call the method of the one that is meant.
     """
-    if len(_running) == 1:
-        return _running[0]
+    running = list(_running)
+    if len(running) == 1:
+        return running[0]
     message = (
-        f"{len(_running)} clusters run in this program; call the method of the one that is meant"
-        if _running
+        f"{len(running)} clusters run in this program; call the method of the one that is meant"
+        if running
         else "no cluster runs in this program; start one: async with foundation.start_cluster() as cluster"
     )
     raise NotRunningError(message)
@@ -95,15 +98,14 @@ class Cluster:
             self._tasks.keep_running(self._mind_loneliness, "mind loneliness")
             self._parts = parts
             self._stack = stack.pop_all()
-        _running.append(self)
+        _running.add(self)
 
     async def stop(self) -> None:
         """Leave the cluster: take no more work, stop the processes, say goodbye, close. Safe to call twice.
 
         Raises :class:`FabricLostError` when the fabric was lost meanwhile.
         """
-        if self in _running:
-            _running.remove(self)
+        _running.discard(self)
         parts, self._parts = self._parts, None
         await self._stack.aclose()
         if parts is not None:

@@ -44,21 +44,28 @@ async def _dial(
     wants_link: bool,
 ) -> tuple[DialedLink, Identity]:
     host, port = address
-    link: DialedLink | None = None
+    made: DialedLink | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            made = DialedLink(me, cookie, tls.to(host) if tls else None, wants_link=wants_link)
+            link = made = DialedLink(me, cookie, tls.to(host) if tls else None, wants_link=wants_link)
             if near:
-                link = await connect_beside(lambda: made, host, port)
+                await connect_beside(lambda: link, host, port)
             else:
-                _, link = await asyncio.get_running_loop().create_connection(lambda: made, host, port)
+                await asyncio.get_running_loop().create_connection(lambda: link, host, port)
             return link, await link.welcome
     except BaseException as error:  # noqa: BLE001 - also a cancellation must not leave the connection open
-        if link is not None:
-            if not link.is_closing:  # then it may still tell the other side why
-                link.abort()
-            link.welcome.cancel()
+        if made is not None:
+            _throw_away(made)
         raise _explained(error, host, port, timeout_s) from None
+
+
+def _throw_away(link: DialedLink) -> None:
+    """Close a connection, which may just have come about, and want no welcome: nobody is left to hear how it went."""
+    if not link.is_closing:  # then it may still tell the other side why
+        link.abort()
+    if link.welcome.done() and not link.welcome.cancelled():
+        link.welcome.exception()
+    link.welcome.cancel()
 
 
 def _explained(error: BaseException, host: str, port: int, timeout_s: float) -> BaseException:

@@ -321,11 +321,8 @@ class Peer:
             self._owner.drop(f"incarnation {resume.incarnation} of {self.node[:8]} is past")
             self._owner.refused(self)
             return
-        if self._their_session not in (0, resume.session):
-            self._begin_session()
-            self._their_session = resume.session
-            self._owner.session_ended(self.node)
-            self._introduce(path)
+        if self._their_session not in (0, resume.session) and self._session.has_begun:
+            self._begin_anew(resume.session)
             return
         is_news = self._their_session == 0
         self._their_session = resume.session
@@ -341,6 +338,20 @@ class Peer:
             if self._session.unacknowledged_bytes:
                 self._await_acknowledgement()  # even if the path takes nothing at the moment
             self.flush()
+
+    def _begin_anew(self, their_session: int) -> None:
+        """Take that the other side knows nothing any more of what was said.
+
+        Only where something was said: if both sides began anew whenever the other one did, they would never end.
+        """
+        self._begin_session()
+        self._their_session = their_session
+        self._active = None
+        for path in (self._direct, self._routed):
+            if path is not None:
+                path.is_ready = False  # what still comes on it belongs to the session that is no more
+        self._owner.session_ended(self.node)
+        self.restate()
 
     def _choose(self) -> None:
         for path in (self._direct, self._routed):

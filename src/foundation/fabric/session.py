@@ -110,6 +110,11 @@ class Session:
         return any(out is not None and out.has_work for out in self._lanes)
 
     @property
+    def has_begun(self) -> bool:
+        """Tell whether anything was sent or has arrived: then the other side must know this very session."""
+        return any(out is not None and out.next_number > 1 for out in self._lanes) or bool(self.seen())
+
+    @property
     def unacknowledged_bytes(self) -> int:
         """Bytes that were sent and of which the other side has not yet said that they arrived."""
         return sum(out.flying for out in self._lanes if out is not None)

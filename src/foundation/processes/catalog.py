@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,7 +16,18 @@ from weakref import WeakValueDictionary
 from foundation.errors import UnknownProcessClassError
 
 _known: WeakValueDictionary[str, type[Any]] = WeakValueDictionary()
-_listeners: list[Callable[[str], None]] = []
+
+
+class _Listener:
+    """Who is told of new classes, for as long as somebody keeps it."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell
+
+
+_numbers = count()
+_listeners: WeakValueDictionary[int, _Listener] = WeakValueDictionary()
+"""In the order in which they came. Weak, so that a node that was thrown away without being stopped leaves memory."""
 
 
 def main_name() -> str:
@@ -41,8 +53,8 @@ def add(cls: type) -> None:
     """Make a class known and tell the listeners its wire name."""
     name = wire_name_of(cls)
     _known[name] = cls
-    for listener in _listeners:
-        listener(name)
+    for listener in list(_listeners.values()):
+        listener.tell(name)
 
 
 def find(wire_name: str) -> type[Any]:
@@ -65,11 +77,15 @@ def names() -> list[str]:
 
 
 def on_new(listener: Callable[[str], None]) -> Callable[[], None]:
-    """Call ``listener`` with the wire name of every class defined from now on; the result ends that."""
-    _listeners.append(listener)
+    """Call ``listener`` with the wire name of every class defined from now on, for as long as the result is kept.
+
+    Calling the result ends it.
+    """
+    number, kept = next(_numbers), _Listener(listener)
+    _listeners[number] = kept
 
     def forget() -> None:
-        if listener in _listeners:
-            _listeners.remove(listener)
+        if _listeners.get(number) is kept:
+            del _listeners[number]
 
     return forget

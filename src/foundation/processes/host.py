@@ -252,11 +252,13 @@ class Host:
         channel: Channel = Channel.EVENTS,
         timeout_s: float | None = None,
     ) -> None:
-        """Send a frame that nobody answers; raises NotDelivered when the node is not a member."""
-        if self.calls.holds.held:
-            await self.calls.holds.wait(target, timeout_s)
-        if not self._wire.room(target.node, channel):
-            await self._wire.wait_for_room(target.node, channel)
+        """Send a frame that nobody answers; raises NotDelivered when the node is not a member.
+
+        Waits while its way or its mailbox is full, and raises Overloaded when that takes longer than ``timeout_s``.
+        """
+        if self.calls.holds.held or not self._wire.room(target.node, channel):
+            deadline = None if timeout_s is None else self._clock.now() + timeout_s
+            await self.calls.wait_to_send(target, channel, deadline)
         self._wire.send(target.node, self.codec.encode(frame), channel)
         self._posted += 1
         if self._posted % self.options.turn_messages == 0:

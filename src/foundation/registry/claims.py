@@ -23,15 +23,13 @@ from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
 from foundation.registry.messages import (
     Claim,
+    ClaimMessage,
     Dropped,
-    Found,
     Flush,
     Flushed,
     Granted,
     Lost,
-    NameMessage,
     Retry,
-    Seek,
     Taken,
     Won,
 )
@@ -81,10 +79,6 @@ class Grantee(Protocol):
         """Call :meth:`Claims.again` in a while."""
         ...
 
-    def found(self, number: int, owner: NodeId, serial: int) -> None:
-        """Tell who looks for a name whose it is; nobody's, if ``owner`` is empty."""
-        ...
-
     def won(self, key: str, serial: int, epoch: int) -> None:
         """Write the own row of a name again, in this epoch, if it is still that process's."""
         ...
@@ -109,7 +103,7 @@ class Claims:
         me: NodeId,
         rows: Rows,
         grantee: Grantee,
-        send: Callable[[NodeId, NameMessage], None],
+        send: Callable[[NodeId, ClaimMessage], None],
         conflicts: dict[str, None],
     ) -> None:
         """``send`` never calls back; the index keeps ``conflicts``: keys of names with more than one owner."""
@@ -211,7 +205,7 @@ class Claims:
 
     # --- what comes
 
-    def receive(self, source: NodeId, message: NameMessage) -> None:  # noqa: C901 - a line or two for each kind
+    def receive(self, source: NodeId, message: ClaimMessage) -> None:  # noqa: C901 - a line or two for each kind
         """Act on a message of another node."""
         match message:
             case Claim():
@@ -225,10 +219,6 @@ class Claims:
                 self._flushed(source, message)
             case Dropped():
                 self._dropped(source, message)
-            case Seek():
-                self._send(source, self._found(message))
-            case Found(number, node, serial):
-                self._grantee.found(number, node, serial)
             case Taken(number, node, serial):
                 if self._mine.pop(number, None) is not None:
                     self._grantee.taken(number, node, serial)
@@ -237,13 +227,6 @@ class Claims:
                     self._grantee.retry(number)
             case Won() | Lost():
                 self._settled(message)
-
-    def _found(self, seek: Seek) -> Found:
-        if (grant := self._grants.get(seek.key)) is not None:
-            return Found(seek.number, grant.node, grant.serial)
-        for node, row in self._rows.owned(seek.key)[:1]:
-            return Found(seek.number, node, row.serial)
-        return Found(seek.number, NodeId(""), 0)
 
     def _settled(self, message: Won | Lost) -> None:
         if message.round != self.round:
@@ -257,6 +240,13 @@ class Claims:
         grant = self._grants.get(dropped.key)
         if grant is not None and (grant.node, grant.epoch) == (source, dropped.epoch):
             del self._grants[dropped.key]
+
+    def whose(self, key: str) -> tuple[NodeId, int] | None:
+        """Return who has a name, node and serial, or will have it as soon as the grant is there."""
+        if (grant := self._grants.get(key)) is not None:
+            return grant.node, grant.serial
+        owned = self._rows.owned(key)
+        return (owned[0][0], owned[0][1].serial) if owned else None
 
     def rows_changed(self, owner: NodeId, key: str) -> None:
         """Take that a row of another node has arrived."""

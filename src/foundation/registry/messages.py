@@ -100,4 +100,6 @@ class Found(Struct, array_like=True, tag=11, frozen=True):
     serial: int
 
 
-NameMessage = Seek | Found | Claim | Granted | Taken | Retry | Dropped | Flush | Flushed | Won | Lost
+ClaimMessage = Claim | Granted | Taken | Retry | Dropped | Flush | Flushed | Won | Lost
+
+NameMessage = ClaimMessage | Seek | Found

@@ -14,16 +14,17 @@ from msgspec import Raw
 from foundation.core import sources
 from foundation.core.clock import Clock
 from foundation.core.events import EventSource, EventStream
-from foundation.core.hybrid_clock import HybridClock
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
-from foundation.errors import CallTimeout, ClockDriftError, NameTakenError, NoSuchNameError, NotRunningError
+from foundation.errors import CallTimeout, NameTakenError, NoSuchNameError, NotRunningError
 from foundation.registry.claims import Claims
 from foundation.registry.events import NameEvent
 from foundation.registry.index import NameIndex
-from foundation.registry.messages import Flushed, NameMessage, Seek
+from foundation.registry.messages import Flushed, Found, NameMessage, Seek
 from foundation.registry.options import RegistryOptions
 from foundation.registry.rows import NAMES, NameRow
+from foundation.registry.seeker import Seeker
+from foundation.registry.stamps import ClaimStamps
 from foundation.replication import Change, Replication
 from foundation.replication.replica import Replica, encode
 
@@ -57,15 +58,15 @@ class Names:
         """Called when a process here has lost a name to another one: name, serial, winner."""
         self._replication = replication
         self._replica = replication.replica
-        self._stamps = _Stamps(self._replica.me, self.options.max_drift_s, clock or sources.clock())
+        self._stamps = ClaimStamps(self._replica.me, self.options.max_drift_s, clock or sources.clock())
         conflicts: dict[str, None] = {}
         self.index = NameIndex(self._replica, conflicts)
         self.claims = Claims(self._replica.me, _Rows(self._replica, self.index), self, self._send, conflicts)
+        self._seeker = Seeker(self.claims, self._send, self.options.look_up_timeout_s)
         self._decoder = msgspec.msgpack.Decoder(list[NameMessage])
         self._claimed: dict[int, _Claimed] = {}
         self._claimed_keys: set[str] = set()
         self._retries: dict[int, float] = {}
-        self._sought: dict[int, asyncio.Future[ProcessId | None]] = {}
         self._last_number = 0
         self._outgoing: dict[NodeId, list[NameMessage]] = {}
         self._tasks = TaskScope("names")
@@ -76,8 +77,11 @@ class Names:
         self._is_open = False
         self._is_open_matter = asyncio.Event()
         """Something waits for an answer that may have been lost."""
-        replication.watch(NAMES, self._changed)
-        replication.on_note("names", self._noted)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._replication.watch(NAMES, self._changed)
+        self._replication.on_note("names", self._noted)
 
     async def __aenter__(self) -> Self:
         self._is_open = True
@@ -190,28 +194,11 @@ class Names:
 
         Raises :class:`NoSuchNameError`.
         """
-        key = NAMES + name
-        found = self.index.find(key)
-        home = self.claims.home(key)
-        if found is None and home not in {None, self._replica.me}:
-            found = await self._seek(NodeId(str(home)), key)
+        found = self.index.find(NAMES + name) or await self._seeker.seek(NAMES + name)
         if found is None:
             message = f"no process is named {name!r}"
             raise NoSuchNameError(message)
         return found
-
-    async def _seek(self, home: NodeId, key: str) -> ProcessId | None:
-        self._last_number = number = self._last_number + 1
-        answer: asyncio.Future[ProcessId | None] = asyncio.get_running_loop().create_future()
-        self._sought[number] = answer
-        self._send(home, Seek(number, key))
-        try:
-            async with asyncio.timeout(self.options.look_up_timeout_s):
-                return await answer
-        except TimeoutError:
-            return self.index.find(key)
-        finally:
-            del self._sought[number]
 
     async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
         """Wait until somebody has a name; raises :class:`CallTimeout`."""
@@ -291,12 +278,6 @@ class Names:
         self._retries[number] = min(wait_s * 2, _MOST_RETRY_S)
         asyncio.get_running_loop().call_later(wait_s, self.claims.again, number)
 
-    def found(self, number: int, owner: NodeId, serial: int) -> None:
-        """Tell who looks for the name."""
-        answer = self._sought.get(number)
-        if answer is not None and not answer.done():
-            answer.set_result(ProcessId(owner, serial) if owner else None)
-
     def won(self, key: str, serial: int, epoch: int) -> None:
         """Write the own row again."""
         row = self._own(key)
@@ -344,6 +325,9 @@ class Names:
 
     def _noted(self, source: NodeId, content: Raw) -> None:
         for message in self._decoder.decode(content):
+            if isinstance(message, Seek | Found):
+                self._seeker.receive(source, message)
+                continue
             if type(message) is Flushed:
                 self._replication.seek(source, message.versions)
             self.claims.receive(source, message)
@@ -373,32 +357,6 @@ class Names:
                 self.claims.ask_for_flush()
             if self.claims.conflicts:
                 self.claims.settle()
-
-
-class _Stamps:
-    """When names were claimed, by a clock that all nodes keep together."""
-
-    def __init__(self, me: NodeId, max_drift_s: float, clock: Clock) -> None:
-        self._me = me
-        self._clock = clock
-        self._hybrid = HybridClock(max_drift_s)
-        self._drifted: set[NodeId] = set()
-
-    def next(self) -> int:
-        return self._hybrid.stamp(self._clock.wall())
-
-    def hear(self, changes: list[Change]) -> None:
-        """Take the newest stamp among the rows of others."""
-        stamp, owner = max(
-            ((row.stamp, owner) for owner, _, _, row in changes if type(row) is NameRow and owner != self._me),
-            default=(0, self._me),
-        )
-        try:
-            self._hybrid.hear(stamp, self._clock.wall())
-        except ClockDriftError as error:
-            if owner not in self._drifted:
-                self._drifted.add(owner)
-                logger.warning("node %s registers names with %s", owner[:8], error)
 
 
 class _Rows:

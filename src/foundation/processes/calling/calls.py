@@ -135,14 +135,26 @@ class Calls:
         self._streams[number] = inbox = Inbox(number, target.node, channel)
         return inbox
 
-    async def wait_for_room(self, node: NodeId, timeout_s: float | None, channel: Channel) -> None:
-        """Wait until a call to a node does not add to a queue; :class:`Overloaded` when that takes too long."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wire.wait_for_room(node, channel)
-        except TimeoutError:
-            message = f"there was no room for a call to node {node[:8]} within {timeout_s} s"
-            raise Overloaded(message) from None
+    def left_s(self, deadline: float | None) -> float | None:
+        """Return how many seconds are left until a deadline."""
+        return None if deadline is None else deadline - self.now()
+
+    async def wait_to_send(
+        self, target: ProcessId, channel: Channel, deadline: float | None, *, aside: bool = False
+    ) -> None:
+        """Wait until what is sent to a process adds to no queue; :class:`Overloaded` when the deadline comes first.
+
+        What a process handles ``aside`` does not wait for its mailbox.
+        """
+        if not self.room(target.node, channel):
+            try:
+                async with asyncio.timeout(self.left_s(deadline)):
+                    await self._wire.wait_for_room(target.node, channel)
+            except TimeoutError:
+                message = f"there was no room for a message to node {target.node[:8]} in time"
+                raise Overloaded(message) from None
+        if self.holds.held and not aside:
+            await self.holds.wait(target, self.left_s(deadline))
 
     def taken(self, inbox: Inbox) -> None:
         """Note that the reader took an item, and grant more when half of what was granted is used."""

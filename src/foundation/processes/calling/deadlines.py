@@ -9,6 +9,9 @@ from foundation.core.clock import Clock
 
 BUCKET_S = 0.01
 
+_ROUNDING_S = 1e-5
+"""More than what is lost by adding floats: a timer that comes a hair too early must find its bucket due, not spin."""
+
 
 class Deadlines:
     """Call back when a call's time is up; entering and leaving cost no timer."""
@@ -56,7 +59,7 @@ class Deadlines:
 
     def _look(self) -> None:
         self._timer = None
-        now = int(self._clock.now() / BUCKET_S)
+        now = int((self._clock.now() + _ROUNDING_S) / BUCKET_S)
         for number in sorted(number for number in self._buckets if number <= now):
             for call in sorted(self._buckets.pop(number, ())):
                 self._expire(call)

@@ -54,7 +54,7 @@ class Holds:
                         if waiter in waiters:
                             waiters.remove(waiter)
         except TimeoutError:
-            message = f"the mailbox of {process_id} was full for {timeout_s} s"
+            message = f"the mailbox of {process_id} was full for {timeout_s:.3g} s"
             raise Overloaded(message) from None
 
     def _end(self, process_ids: Iterable[ProcessId], reason: str) -> None:

@@ -6,6 +6,7 @@ class made once per process class and host, with one function per remote method.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import Any, ClassVar, NoReturn, TypeGuard
@@ -14,7 +15,7 @@ from msgspec import Raw, Struct
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
-from foundation.errors import ArgumentError, NotDelivered
+from foundation.errors import ArgumentError, CallTimeout, NoSuchNameError, NotDelivered
 from foundation.processes.calling.calls import error_of
 from foundation.processes.calling.dialer import Dialer
 from foundation.processes.calling.retrying import call_again
@@ -171,10 +172,10 @@ async def _call(
     channel: Channel,
 ) -> Any:  # noqa: ANN401
     calls = dialer.calls
-    if not calls.room(target.node, channel):
-        await calls.wait_for_room(target.node, timeout_s, channel)
-    if calls.holds.held and not method.aside:
-        await calls.holds.wait(target, timeout_s)
+    if calls.holds.held or not calls.room(target.node, channel):
+        deadline = calls.deadline(timeout_s)
+        await calls.wait_to_send(target, channel, deadline, aside=method.aside)
+        timeout_s = calls.left_s(deadline)
     pending = calls.begin(target, method.name, arguments, keywords, timeout_s, channel)
     try:
         outcome = await pending.answer

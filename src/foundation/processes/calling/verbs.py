@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from msgspec import Raw
 
 from foundation.core.channels import Channel, ChannelName
+from foundation.core.identity import ProcessId
 from foundation.errors import ArgumentError
 from foundation.processes.calling.reference import Reference, is_reference, remote_method
 from foundation.processes.messages import Cast, Keywords, Message

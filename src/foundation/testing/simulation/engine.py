@@ -217,6 +217,8 @@ class SimulatedSession(MemorySession):
         self._inbox: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._links: dict[NodeId, int] = {}
         self._told_until = 0.0
+        self._news: deque[tuple[float, int, str, bool]] = deque()
+        """Tokens that came and went, when watchers are to hear of it, and which."""
         super().__init__(engine, settings, lost)
 
     @property
@@ -334,6 +336,9 @@ class SimulatedSession(MemorySession):
             self.node, other.node
         ):
             return
+        for one, two in ((self, other), (other, self)):
+            if one.linked.get(two.node) is two:  # what only one of them knows of ends, with all that was told over it
+                one.lose(two, one._links[two.node])  # noqa: SLF001 - of our own kind
         self._engine.forget(self, other)
         self._links[other.node] = other._links[self.node] = self._engine.next_number()
         self._link(other)
@@ -362,15 +367,21 @@ class SimulatedSession(MemorySession):
         if sender.settings.namespace != self.settings.namespace:
             return
         now, lag_s = self._home.time(), self._engine.lag_s()
-        is_prompt = not lag_s and self._told_until < now
-        self._told_until = self._told_until if is_prompt else max(self._told_until, now + lag_s)
+        self._told_until = due = max(self._told_until, now + lag_s)
         for number, (expression, _) in self._watchers.items():
-            if not matches(expression, token):
-                continue
-            if is_prompt:
-                self._soon(self._notify, number, token, is_there)
-            else:
-                self._home.call_at(self._told_until, self._notify, number, token, is_there)
+            if matches(expression, token):
+                self._news.append((due, number, token, is_there))
+        if due <= now:
+            self._soon(self._tell_news)
+        else:
+            self._home.call_at(due, self._tell_news)
+
+    def _tell_news(self) -> None:
+        """Tell what is due, in order: a node that stood still finds more than one at once."""
+        now = self._home.time()
+        while self._news and self._news[0][0] <= now:
+            _, number, token, is_there = self._news.popleft()
+            self._notify(number, token, is_there)
 
 
 def _count(counts: dict[K, int], key: K, more: int) -> None:

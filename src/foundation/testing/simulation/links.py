@@ -5,6 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+_MOST_LOSSES = 5
+"""How often one packet is lost in a row. More would hold up all behind it for minutes, also once nothing is lost any
+more, where real links give up and are made anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Latency:
@@ -65,7 +69,9 @@ class Way:
     def travel_s(self, chance: random.Random, first_retry_s: float) -> float:
         """Draw how long a packet takes, with the time that TCP needs to notice each loss."""
         seconds, retry_s = self.latency.draw(chance) + self.extra_s, first_retry_s
-        while self.drop_rate and chance.random() < self.drop_rate:
+        for _ in range(_MOST_LOSSES if self.drop_rate else 0):
+            if chance.random() >= self.drop_rate:
+                break
             seconds += retry_s
             retry_s *= 2
         return seconds

@@ -35,6 +35,11 @@ class Transcript:
         if not self._is_sealed:
             self._hash.update(f"{at_s!r} {node} {text}\n".encode())
 
+    @property
+    def is_sealed(self) -> bool:
+        """Tell whether the run is over."""
+        return self._is_sealed
+
     def seal(self) -> None:
         """Take up nothing more: the run is over."""
         self._is_sealed = True
