@@ -15,9 +15,9 @@ directory, with rounds in place of view numbers, because nobody numbers the view
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
@@ -33,66 +33,19 @@ from foundation.registry.messages import (
     Taken,
     Won,
 )
-from foundation.registry.rows import NameRow, shown_of, winner_of
+from foundation.registry.ports import Grantee, Owned, Rows
+from foundation.registry.rows import shown_of, winner_of
 
-Owned = list[tuple[NodeId, NameRow]]
 Members = tuple[tuple[NodeId, int], ...]
 """Node ids with incarnations, ordered."""
-
-
-class Rows(Protocol):
-    """The rows of names that this node holds, and what it does with its own."""
-
-    def version(self, owner: NodeId) -> int:
-        """Return how far the copy of a table reaches."""
-        ...
-
-    def versions(self) -> Mapping[NodeId, int]:
-        """Return how far all copies reach."""
-        ...
-
-    def ignores(self, owner: NodeId) -> bool:
-        """Tell whether the table of a node is taken no more, because it has gone."""
-        ...
-
-    def owned(self, key: str) -> Owned:
-        """Return who has a name, of those who are in; more than one when there is a conflict."""
-        ...
-
-    def top_epoch(self, key: str) -> int:
-        """Return the highest epoch of a name in any table, also of nodes that are down."""
-        ...
-
-
-class Grantee(Protocol):
-    """What becomes of the claims of this node. All of it happens within the call."""
-
-    def granted(self, number: int, key: str, epoch: int) -> bool:
-        """Write the row; False when nobody waits for the name any more."""
-        ...
-
-    def taken(self, number: int, owner: NodeId, serial: int) -> None:
-        """Tell who waits that the name is taken."""
-        ...
-
-    def retry(self, number: int) -> None:
-        """Call :meth:`Claims.again` in a while."""
-        ...
-
-    def won(self, key: str, serial: int, epoch: int) -> None:
-        """Write the own row of a name again, in this epoch, if it is still that process's."""
-        ...
-
-    def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
-        """Give a name back that another process keeps, unless the own row has that epoch or a higher one."""
-        ...
 
 
 class _Grant(NamedTuple):
     node: NodeId
     number: int
-    serial: int
     epoch: int
+    over_at: int | None = None
+    """The version of the node's table that shows what became of it."""
 
 
 class Claims:
@@ -125,9 +78,10 @@ class Claims:
         """In which round each member confirmed the view to this node, in its present round."""
         self._needed: dict[NodeId, int] = {}
         """Versions that this node's copies must have before it decides anything."""
-        self._waiting: list[tuple[NodeId, Claim]] = []
+        self._waiting: dict[tuple[NodeId, int], Claim] = {}
+        """By who claims and the number there: whoever asks again waits once."""
         self._grants: dict[str, _Grant] = {}
-        """Granted, and not yet seen among the rows."""
+        """Granted, and it is not known yet what became of it."""
         self._asked: dict[NodeId, Flush] = {}
         """Flushes of nodes whose view is not this one's."""
 
@@ -142,10 +96,9 @@ class Claims:
         self._candidates = Candidates(nodes) if self.me in nodes else None
         self.is_flushing = False
         self._rounds, self._needed, self._grants = {}, {}, {}
-        waiting, self._waiting = self._waiting, []
-        for source, claim in waiting:
+        for source, number in self._take_waiting():
             if source != self.me:
-                self._send(source, Retry(claim.number))
+                self._send(source, Retry(number))
         self._asked = {node: asked for node, asked in self._asked.items() if not self._confirm(node, asked)}
         for number in list(self._mine):
             self.again(number)
@@ -160,8 +113,10 @@ class Claims:
         """Tell whether this node may decide: all members have confirmed its view, and what they know is known here."""
         if len(self._rounds) < len(self.members) - 1:
             return False
-        rows = self._rows
-        return all(rows.version(owner) >= need or rows.ignores(owner) for owner, need in self._needed.items())
+        rows, needed = self._rows, self._needed
+        if needed and all(rows.version(owner) >= need or rows.ignores(owner) for owner, need in needed.items()):
+            needed.clear()  # copies only grow
+        return not needed
 
     def flush(self) -> bool:
         """Ask all members to confirm the view, unless they were asked; return whether they all have."""
@@ -237,9 +192,11 @@ class Claims:
             self._grantee.lost(message.key, message.node, message.serial, message.epoch)
 
     def _dropped(self, source: NodeId, dropped: Dropped) -> None:
+        """Forget a grant, once this node has the rows that its node had by then: one of them may be that grant's."""
         grant = self._grants.get(dropped.key)
         if grant is not None and (grant.node, grant.epoch) == (source, dropped.epoch):
-            del self._grants[dropped.key]
+            self._grants[dropped.key] = grant._replace(over_at=dropped.version)
+            self.go_on()
 
     def rows_changed(self, owner: NodeId, key: str) -> None:
         """Take that a row of another node has arrived."""
@@ -250,11 +207,19 @@ class Claims:
     def go_on(self) -> None:
         """Decide what can be decided by now; to be called when rows have arrived."""
         if self._waiting and self.is_flushed:
-            waiting, self._waiting = self._waiting, []
-            for source, claim in waiting:
+            for (source, _), claim in self._take_waiting().items():
                 self._claimed(source, claim)
         if self.conflicts:
             self.settle()
+
+    def look_again(self) -> None:
+        """Say again what may have been lost; to be called now and then."""
+        if self.is_flushing and not self.is_flushed:
+            self.ask_for_flush()
+        for key in list(self._grants):
+            if (grant := self._pending(key)) is not None:
+                self._send_grant(key, grant)
+        self.go_on()
 
     def settle(self) -> None:
         """Decide the conflicts about names whose home is here, and see to it that those concerned know."""
@@ -288,17 +253,17 @@ class Claims:
             else:
                 self._send(source, Retry(claim.number))
         elif not self.flush() or self._rows.version(source) < claim.version:
-            self._waiting.append((source, claim))
+            self._waiting[source, claim.number] = claim
         else:
             self._decide(source, claim)
 
     def _decide(self, source: NodeId, claim: Claim) -> None:
         key = claim.key
-        grant = self._grants.get(key)
-        if grant is not None and (grant.node, grant.number) == (source, claim.number):
-            self._send(source, Granted(claim.number, key, grant.epoch, self._rounds[source]))  # asked again
-        elif grant is not None:
-            self._refuse(source, claim.number, grant.node, grant.serial)
+        if (grant := self._pending(key)) is not None:
+            if (grant.node, grant.number) == (source, claim.number):
+                self._send_grant(key, grant)  # asked again
+            else:
+                self._waiting[source, claim.number] = claim  # that grant may come to nothing
         elif owned := self._rows.owned(key):
             owner, row = shown_of(owned)
             self._refuse(source, claim.number, owner, row.serial)
@@ -308,8 +273,22 @@ class Claims:
                 if self._mine.pop(claim.number, None) is not None:
                     self._grantee.granted(claim.number, key, epoch)
             else:
-                self._grants[key] = _Grant(source, claim.number, claim.serial, epoch)
-                self._send(source, Granted(claim.number, key, epoch, self._rounds[source]))
+                self._grants[key] = grant = _Grant(source, claim.number, epoch)
+                self._send_grant(key, grant)
+
+    def _pending(self, key: str) -> _Grant | None:
+        grant = self._grants.get(key)
+        if grant is not None and grant.over_at is not None and self._rows.version(grant.node) >= grant.over_at:
+            del self._grants[key]
+            return None
+        return grant
+
+    def _send_grant(self, key: str, grant: _Grant) -> None:
+        self._send(grant.node, Granted(grant.number, key, grant.epoch, self._rounds[grant.node]))
+
+    def _take_waiting(self) -> dict[tuple[NodeId, int], Claim]:
+        waiting, self._waiting = self._waiting, {}
+        return waiting
 
     def _refuse(self, source: NodeId, number: int, owner: NodeId, serial: int) -> None:
         if source != self.me:
@@ -321,7 +300,7 @@ class Claims:
         number, key, epoch = granted.number, granted.key, granted.epoch
         is_due = granted.round == self.round and self._mine.pop(number, None) is not None
         if not is_due or not self._grantee.granted(number, key, epoch):
-            self._send(source, Dropped(key, epoch))
+            self._send(source, Dropped(key, epoch, self._rows.version(self.me)))
 
     def _settle_one(self, key: str) -> None:
         """Have the winner's row in an epoch above all others first; only then the others have lost."""

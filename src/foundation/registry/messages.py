@@ -44,10 +44,11 @@ class Retry(Struct, array_like=True, tag=4, frozen=True):
 
 
 class Dropped(Struct, array_like=True, tag=5, frozen=True):
-    """What you granted is not used."""
+    """What you granted is not used, or has been: my table says so from this version on."""
 
     key: str
     epoch: int
+    version: int
 
 
 class Flush(Struct, array_like=True, tag=6, frozen=True):

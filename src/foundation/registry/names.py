@@ -341,10 +341,7 @@ class Names:
             for number in self.claims.open_claims:
                 if number not in self._retries:
                     self.claims.again(number)
-            if self.claims.is_flushing and not self.claims.is_flushed:
-                self.claims.ask_for_flush()
-            if self.claims.conflicts:
-                self.claims.settle()
+            self.claims.look_again()
 
 
 class _Rows:

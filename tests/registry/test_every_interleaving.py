@@ -1,0 +1,31 @@
+"""The claims in every order in which messages, views, timers and faults can come, for a few nodes and one name."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.registry import scenarios as of
+from tests.registry.exploring import Explorer, Scenario
+
+SCENARIOS: dict[str, Scenario] = {
+    "claims of all three": of.steady(claims="ABC"),
+    "what is under way lost, a message lost, a claim repeated": of.steady(early_looks=1, skips=1, resets=1),
+    "a claim out of time, a message lost": of.steady(give_up="AB", early_looks=1, skips=1),
+    "given back, what is under way lost, a message lost": of.steady(unregister="A", give_up="B", resets=1, skips=1),
+    **{f"a crash, home {home}": of.crash(home) for home in "AC"},
+    **{f"a crash, home {home}, a message lost": of.crash(home, early_looks=1, skips=1) for home in "AC"},
+    **{f"a join, home {home} then {then}": of.join(home, then) for home, then in ("AA", "AC")},
+    **{
+        f"a join, home {home} then {then}, a message lost": of.join(home, then, "BC", skips=1, early_looks=1)
+        for home, then in ("AA", "AC")
+    },
+    **{f"a join while A crashes, home then {then}": of.join_and_crash(then) for then in "ABC"},
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_name_has_one_owner_in_every_order_of_events(name: str) -> None:
+    """Never two live owners; and from each state the nodes come to rest with each claim answered, and rightly."""
+    explorer = Explorer(SCENARIOS[name]).run()
+    assert explorer.is_complete
+    assert explorer.rests
