@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from foundation.replication.options import ReplicationOptions
 from foundation.replication.replica import Change, Replica
 from foundation.replication.table import Table
 
+T = TypeVar("T")
 OPTIONS = ReplicationOptions()
 Sent = Delta | Digest | Want | NameMessage
 
@@ -104,15 +105,14 @@ class ModelNode:
         replica._ahead = {owner: list(ahead) for owner, ahead in replica._ahead.items()}
         replica._anew = {owner: _copied(table) for owner, table in replica._anew.items()}
         replica._forgotten = dict(replica._forgotten)
-        new.claims = claims = copy.copy(self.claims)
-        for name, value in claims.__dict__.items():
-            if isinstance(value, dict | list | set):
-                setattr(claims, name, copy.copy(value))
+        new.claims = claims = _copied_state(self.claims)
+        claims._agreement = agreement = _copied_state(self.claims._agreement)
         new.index = index = copy.copy(self.index)
         index._replica, index._conflicts = replica, claims.conflicts
         index._shown = set(index._shown)
         index._owners = {key: list(one) if isinstance(one, list) else one for key, one in index._owners.items()}
         claims._rows, claims._grantee, claims._send = _Rows(replica, index), new, new._note
+        agreement._rows, agreement._send = claims._rows, new._note
         return new
 
     def key(self) -> object:
@@ -123,8 +123,7 @@ class ModelNode:
             for owner, table in replica.tables.items()
         }
         ahead = {owner: tuple((d.since, d.upto) for d in deltas) for owner, deltas in replica._ahead.items()}
-        skipped = {"_rows", "_grantee", "_send", "_candidates", "resolve"}
-        claims = {name: _frozen(value) for name, value in self.claims.__dict__.items() if name not in skipped}
+        claims = _state(self.claims) | _state(self.claims._agreement)
         own = (
             self.members, self.present, self.down, self.noticed, self.answers, self.claimed, self.retries,
             self.lost_names, self.had, self.wanted, self.number, self.index._shown,
@@ -300,6 +299,20 @@ def _copied(table: Table) -> Table:
     new.version, new.floor, new.live = table.version, table.floor, table.live
     new.rows, new.tombstones = dict(table.rows), dict(table.tombstones)
     return new
+
+
+def _copied_state(one: T) -> T:
+    new = copy.copy(one)
+    for name, value in new.__dict__.items():
+        if isinstance(value, dict | list | set):
+            setattr(new, name, copy.copy(value))
+    return new
+
+
+def _state(one: object) -> dict[str, object]:
+    """Return what distinguishes one from another in the same place."""
+    same = {"_rows", "_grantee", "_send", "_candidates", "_agreement", "resolve"}
+    return {name: _frozen(value) for name, value in one.__dict__.items() if name not in same}
 
 
 def _frozen(value: Any) -> Any:

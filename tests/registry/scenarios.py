@@ -67,6 +67,25 @@ def join_and_crash(then: str, claims: str = "ABC", crashes: str = "A", **more: A
     )
 
 
+def partition_of_two(home: str, **more: Any) -> Scenario:
+    """A and C lose each other, and come together again."""
+    whole = {"A": 1, "C": 1}
+
+    def side(me: str, other: str) -> list[Notice]:
+        split = Notice("split", gone=(other,), down=(other,), since="cut")
+        return [split, Notice("healed", ((me, 2), (other, 2)), came=(other,), since="heal", after=("split",))]
+
+    return Scenario(
+        "AC",
+        each("AC", whole),
+        each("AC", [key_at(home, whole)]),
+        notices={"A": side("A", "C"), "C": side("C", "A")},
+        cut=[("A", "C")],
+        may_be_two=True,
+        **more,
+    )
+
+
 def partition(home: str, claims: str = "AC", **more: Any) -> Scenario:
     """A and B are cut off from C until all have given up the other side, and come together again."""
     key = key_at(home, "ABC")

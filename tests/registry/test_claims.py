@@ -207,6 +207,29 @@ def test_a_grant_of_an_earlier_round_is_void() -> None:
     assert net.owners(KEY) == []
 
 
+def test_a_member_that_left_the_view_and_came_back_confirms_again() -> None:
+    """Its claim tells the home, which stayed in the view and would grant for a round that is over, for ever."""
+    net = ModelNetwork()
+    net["A"].claim(KEY)
+    net.deliver_along("AC CA CB AC BC")
+    net["A"].notice(C_OUT)
+    net["A"].notice(C_IN)
+    net.settle()
+    assert net["A"].answers == {1: "granted 1"}
+
+
+def test_what_was_decided_for_an_earlier_round_is_decided_again() -> None:
+    """A winner that has left the view and come back takes no verdict from before; the home learns that, and asks."""
+    net = conflict({"A": 1, "B": 2}, {"A": 1, "B": 1})
+    net.deliver_along("AC BC CA CB AC BC")
+    assert kinds(net.waiting("C", "A")) == [Won]
+    net["A"].notice(C_OUT)
+    net["A"].notice(C_IN)
+    net.settle()
+    assert net.owners(KEY) == ["A"]
+    assert net["B"].lost_names == [(KEY, 1)]
+
+
 def test_a_home_that_comes_back_to_a_view_flushes_again() -> None:
     """Its own earlier flush is worth nothing: the view is the same, the round is not (ABA)."""
     net = ModelNetwork()

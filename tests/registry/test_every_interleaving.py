@@ -20,6 +20,11 @@ SCENARIOS: dict[str, Scenario] = {
         for home, then in ("AA", "AC")
     },
     **{f"a join while A crashes, home then {then}": of.join_and_crash(then) for then in "ABC"},
+    "a join of C, which crashes": of.join_and_crash("C", crashes="C"),
+    **{f"a view that comes back at A alone, home {home}": of.flap(home) for home in "ABC"},
+    **{f"a partition of two, home {home}": of.partition_of_two(home) for home in "AC"},
+    **{f"a partition of two, home {home}, a message lost": of.partition_of_two(home, skips=1) for home in "AC"},
+    "a partition of three": of.partition("A", "AC"),
 }
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
+from foundation.registry.agreement import Agreement
 from foundation.registry.messages import (
     Claim,
     Dropped,
@@ -72,12 +73,7 @@ class Claims:
         self._send = send
         self._candidates: Candidates | None = None
         self._mine: dict[int, tuple[str, int]] = {}
-        self.is_flushing = False
-        """Whether the members were asked to confirm this node's present view."""
-        self._rounds: dict[NodeId, int] = {}
-        """In which round each member confirmed the view to this node, in its present round."""
-        self._needed: dict[NodeId, int] = {}
-        """Versions that this node's copies must have before it decides anything."""
+        self._agreement = Agreement(me, rows, send)
         self._waiting: dict[tuple[NodeId, int], Claim] = {}
         """By who claims and the number there: whoever asks again waits once."""
         self._grants: dict[str, _Grant] = {}
@@ -92,10 +88,10 @@ class Claims:
         self.members = tuple(sorted(members))
         self.view = view_of(self.members)
         self.round += 1
-        nodes = [node for node, _ in self.members]
+        nodes = {node for node, _ in self.members}
         self._candidates = Candidates(nodes) if self.me in nodes else None
-        self.is_flushing = False
-        self._rounds, self._needed, self._grants = {}, {}, {}
+        self._agreement.enter(self.view, nodes)
+        self._grants = {}
         for source, number in self._take_waiting():
             if source != self.me:
                 self._send(source, Retry(number))
@@ -108,28 +104,15 @@ class Claims:
         """Return who decides about a name; None while this node is not in its own view: it joins, or leaves."""
         return None if self._candidates is None else self._candidates.first(key)
 
-    @property
-    def is_flushed(self) -> bool:
-        """Tell whether this node may decide: all members have confirmed its view, and what they know is known here."""
-        if len(self._rounds) < len(self.members) - 1:
-            return False
-        rows, needed = self._rows, self._needed
-        if needed and all(rows.version(owner) >= need or rows.ignores(owner) for owner, need in needed.items()):
-            needed.clear()  # copies only grow
-        return not needed
-
     def flush(self) -> bool:
         """Ask all members to confirm the view, unless they were asked; return whether they all have."""
-        if not self.is_flushing:
-            self.is_flushing = True
-            self.ask_for_flush()
-        return self.is_flushed
+        if not self._agreement.is_sought:
+            self._flush_anew()
+        return self._agreement.is_reached
 
-    def ask_for_flush(self) -> None:
-        """Ask those who have not confirmed the view, for the first time or again."""
-        for node, _ in self.members:
-            if node != self.me and node not in self._rounds:
-                self._send(node, Flush(self.view, self.round))
+    def _flush_anew(self) -> None:
+        self._grants = {}  # who accepts one does so before it confirms, since the grant was sent before it is asked
+        self._agreement.seek()
 
     # --- own claims
 
@@ -143,7 +126,7 @@ class Claims:
         if number not in self._mine or (home := self.home(self._mine[number][0])) is None:
             return
         key, serial = self._mine[number]
-        claim = Claim(number, key, serial, self.view, self._rows.version(self.me))
+        claim = Claim(number, key, serial, self.view, self._rows.version(self.me), self.round)
         if home == self.me:
             self._claimed(self.me, claim)
         else:
@@ -171,7 +154,8 @@ class Claims:
                 if not self._confirm(source, message):
                     self._asked[source] = message
             case Flushed():
-                self._flushed(source, message)
+                self._agreement.take(source, message)
+                self.go_on()
             case Dropped():
                 self._dropped(source, message)
             case Taken(number, node, serial):
@@ -181,12 +165,12 @@ class Claims:
                 if number in self._mine:
                     self._grantee.retry(number)
             case Won() | Lost():
-                self._settled(message)
+                self._settled(source, message)
 
-    def _settled(self, message: Won | Lost) -> None:
+    def _settled(self, source: NodeId, message: Won | Lost) -> None:
         if message.round != self.round:
-            return
-        if type(message) is Won:
+            self._drop(source, message.key, message.epoch)
+        elif type(message) is Won:
             self._grantee.won(message.key, message.serial, message.epoch)
         elif type(message) is Lost:
             self._grantee.lost(message.key, message.node, message.serial, message.epoch)
@@ -196,7 +180,8 @@ class Claims:
         grant = self._grants.get(dropped.key)
         if grant is not None and (grant.node, grant.epoch) == (source, dropped.epoch):
             self._grants[dropped.key] = grant._replace(over_at=dropped.version)
-            self.go_on()
+        self._look_at_round(source, dropped.round)
+        self.go_on()
 
     def rows_changed(self, owner: NodeId, key: str) -> None:
         """Take that a row of another node has arrived."""
@@ -206,7 +191,7 @@ class Claims:
 
     def go_on(self) -> None:
         """Decide what can be decided by now; to be called when rows have arrived."""
-        if self._waiting and self.is_flushed:
+        if self._waiting and self._agreement.is_reached:
             for (source, _), claim in self._take_waiting().items():
                 self._claimed(source, claim)
         if self.conflicts:
@@ -214,8 +199,8 @@ class Claims:
 
     def look_again(self) -> None:
         """Say again what may have been lost; to be called now and then."""
-        if self.is_flushing and not self.is_flushed:
-            self.ask_for_flush()
+        if self._agreement.is_sought:
+            self._agreement.ask()
         for key in list(self._grants):
             if (grant := self._pending(key)) is not None:
                 self._send_grant(key, grant)
@@ -233,29 +218,26 @@ class Claims:
     def _confirm(self, node: NodeId, asked: Flush) -> bool:
         if asked.view != self.view:
             return False
-        self._send(node, Flushed(self.view, asked.round, self.round, dict(self._rows.versions())))
+        self._send(node, Flushed(self.view, asked.turn, self.round, dict(self._rows.versions())))
         return True
 
-    def _flushed(self, source: NodeId, flushed: Flushed) -> None:
-        if (flushed.view, flushed.your_round) != (self.view, self.round):
-            return
-        self._rounds[source] = flushed.my_round
-        for owner, version in flushed.versions.items():
-            self._needed[owner] = max(version, self._needed.get(owner, 0))
-        self._needed.pop(self.me, None)
-        self.go_on()
-
     def _claimed(self, source: NodeId, claim: Claim) -> None:
-        is_stranger = source != self.me and source not in self._rounds and self.is_flushed
-        if claim.view != self.view or self.home(claim.key) != self.me or is_stranger:
-            if source == self.me:
-                self._grantee.retry(claim.number)
-            else:
-                self._send(source, Retry(claim.number))
-        elif not self.flush() or self._rows.version(source) < claim.version:
+        if claim.view != self.view or self.home(claim.key) != self.me or not self._is_member(source):
+            self._send(source, Retry(claim.number))
+            return
+        self._look_at_round(source, claim.round)
+        if not self.flush() or self._rows.version(source) < claim.version:
             self._waiting[source, claim.number] = claim
         else:
             self._decide(source, claim)
+
+    def _is_member(self, node: NodeId) -> bool:
+        return node == self.me or node in self._agreement.others
+
+    def _look_at_round(self, member: NodeId, its_round: int) -> None:
+        """Have everybody confirm again when one of them has left the view since, and come back."""
+        if self._agreement.is_outdated_by(member, its_round):
+            self._flush_anew()
 
     def _decide(self, source: NodeId, claim: Claim) -> None:
         key = claim.key
@@ -284,7 +266,7 @@ class Claims:
         return grant
 
     def _send_grant(self, key: str, grant: _Grant) -> None:
-        self._send(grant.node, Granted(grant.number, key, grant.epoch, self._rounds[grant.node]))
+        self._send(grant.node, Granted(grant.number, key, grant.epoch, self._agreement.rounds[grant.node]))
 
     def _take_waiting(self) -> dict[tuple[NodeId, int], Claim]:
         waiting, self._waiting = self._waiting, {}
@@ -300,7 +282,10 @@ class Claims:
         number, key, epoch = granted.number, granted.key, granted.epoch
         is_due = granted.round == self.round and self._mine.pop(number, None) is not None
         if not is_due or not self._grantee.granted(number, key, epoch):
-            self._send(source, Dropped(key, epoch, self._rows.version(self.me)))
+            self._drop(source, key, epoch)
+
+    def _drop(self, home: NodeId, key: str, epoch: int) -> None:
+        self._send(home, Dropped(key, epoch, self._rows.version(self.me), self.round))
 
     def _settle_one(self, key: str) -> None:
         """Have the winner's row in an epoch above all others first; only then the others have lost."""
@@ -318,7 +303,7 @@ class Claims:
             self._tell_winner(owner, Won(key, row.serial, top + 1, self._round_of(owner)))
 
     def _round_of(self, node: NodeId) -> int:
-        return self._rounds.get(node, 0)
+        return self._agreement.rounds.get(node, 0)
 
     def _tell_winner(self, node: NodeId, won: Won) -> None:
         if node == self.me:
