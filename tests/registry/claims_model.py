@@ -17,7 +17,7 @@ from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
 from foundation.registry.claims import Claims
 from foundation.registry.index import NameIndex
-from foundation.registry.messages import Flushed, NameMessage
+from foundation.registry.messages import Claim, Dropped, Flushed, NameMessage
 from foundation.registry.names import _Rows
 from foundation.registry.rows import NAMES, NameRow
 from foundation.replication.messages import Delta, Digest, Want
@@ -161,6 +161,7 @@ class ModelNode:
             self.present.discard(node)
             self._ask_others(node)
             self.index.hide(node)
+            self.claims.forget(node)
             self.claims.go_on()
             if node in notice.left:
                 self.changed(self.replica.forget(node, 0.0))
@@ -222,8 +223,7 @@ class ModelNode:
         elif isinstance(message, Digest):
             self._compared(node, message)
         else:
-            if isinstance(message, Flushed):
-                self._compared(node, Digest(message.versions, is_complete=False, answer_wanted=False))
+            self._compared(node, Digest(_promised(node, message), is_complete=False, answer_wanted=False))
             self.claims.receive(node, message)
 
     def changed(self, changes: list[Change]) -> None:
@@ -294,6 +294,12 @@ class ModelNode:
                 self._out.append((node, want))
 
 
+def _promised(source: NodeId, message: NameMessage) -> dict[NodeId, int]:
+    if isinstance(message, Flushed):
+        return message.versions
+    return {source: message.version} if isinstance(message, Claim | Dropped) else {}
+
+
 def _copied(table: Table) -> Table:
     new = Table()
     new.version, new.floor, new.live = table.version, table.floor, table.live
@@ -319,7 +325,7 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple(sorted((key, _frozen(one)) for key, one in value.items()))
     if isinstance(value, set | frozenset):
-        return tuple(sorted(value))
+        return frozenset(value)
     if isinstance(value, list):
         return tuple(_frozen(one) for one in value)
     return value

@@ -7,7 +7,7 @@ import pytest
 from foundation.core.identity import NodeId
 from foundation.registry.messages import Claim, Dropped, Flush, Flushed, Granted, Lost, Retry, Taken, Won
 from foundation.registry.rows import NameRow
-from foundation.replication.messages import Delta
+from foundation.replication.messages import Delta, Want
 from tests.registry.claims_model import ModelNetwork, Notice, Sent, key_at
 
 KEY = key_at("C", "ABC")
@@ -155,7 +155,7 @@ def test_what_a_claimant_has_given_back_does_not_count() -> None:
     given_back = net.queues["A", "C"].pop()
     net["A"].claim(KEY)
     net.deliver("A", "C")
-    assert net.waiting("C", "A") == []
+    assert kinds(net.waiting("C", "A")) == [Want]
     net["C"].receive("A", given_back)
     net.settle(look=False)
     assert net["A"].answers[2].startswith("granted")
@@ -318,3 +318,17 @@ def test_the_user_may_say_who_keeps_a_name() -> None:
         net["C"].claims.resolve = lambda _key, _owned, answer=answer: NodeId(answer)
         net.settle()
         assert net.owners(KEY) == [winner]
+
+
+def test_a_verdict_is_told_once_and_again_when_it_may_be_lost() -> None:
+    """Not with each batch of rows: after a heal there are many of both."""
+    net = conflict({"A": 1, "B": 2}, {"A": 1, "B": 1})
+    net.deliver_along("AC BC CA CB AC BC")
+    other = key_at("B", "ABC")
+    for _ in range(3):
+        net["B"].claim(other)
+        net["B"].unregister(other)
+        net.deliver("B", "C")
+    assert kinds(net.waiting("C", "A")).count(Won) == 1
+    net["C"].look_again()
+    assert kinds(net.waiting("C", "A")).count(Won) == 2

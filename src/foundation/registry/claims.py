@@ -62,8 +62,7 @@ class Claims:
     ) -> None:
         """``send`` never calls back; the index keeps ``conflicts``: keys of names with more than one owner."""
         self.me = me
-        self.round = 0
-        self.view = 0
+        self.round = self.view = 0
         self.members: Members = ()
         self.conflicts = conflicts
         self.resolve: Callable[[str, Owned], NodeId] = _older_claim
@@ -78,6 +77,8 @@ class Claims:
         """By who claims and the number there: whoever asks again waits once."""
         self._grants: dict[str, _Grant] = {}
         """Granted, and it is not known yet what became of it."""
+        self._told: set[tuple[NodeId, Won | Lost]] = set()
+        """Verdicts that are on their way: they are not told again with each batch of rows."""
         self._asked: dict[NodeId, Flush] = {}
         """Flushes of nodes whose view is not this one's."""
 
@@ -92,6 +93,7 @@ class Claims:
         self._candidates = Candidates(nodes) if self.me in nodes else None
         self._agreement.enter(self.view, nodes)
         self._grants = {}
+        self._told.clear()
         for source, number in self._take_waiting():
             if source != self.me:
                 self._send(source, Retry(number))
@@ -112,7 +114,12 @@ class Claims:
 
     def _flush_anew(self) -> None:
         self._grants = {}  # who accepts one does so before it confirms, since the grant was sent before it is asked
+        self._told.clear()
         self._agreement.seek()
+
+    def forget(self, node: NodeId) -> None:
+        """Forget what a node has asked that is gone."""
+        self._asked.pop(node, None)
 
     # --- own claims
 
@@ -199,6 +206,7 @@ class Claims:
 
     def look_again(self) -> None:
         """Say again what may have been lost; to be called now and then."""
+        self._told.clear()
         if self._agreement.is_sought:
             self._agreement.ask()
         for key in list(self._grants):
@@ -311,13 +319,18 @@ class Claims:
             if any(row.epoch == won.epoch for _, row in self._rows.owned(won.key)):
                 self._settle_one(won.key)
         else:
-            self._send(node, won)
+            self._tell(node, won)
 
     def _tell_loser(self, node: NodeId, lost: Lost) -> None:
         if node == self.me:
             self._grantee.lost(lost.key, lost.node, lost.serial, lost.epoch)
         else:
-            self._send(node, lost)
+            self._tell(node, lost)
+
+    def _tell(self, node: NodeId, verdict: Won | Lost) -> None:
+        if (node, verdict) not in self._told:
+            self._told.add((node, verdict))
+            self._send(node, verdict)
 
 
 def view_of(members: Members) -> int:

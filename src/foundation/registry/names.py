@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 from msgspec import Raw
@@ -21,7 +22,7 @@ from foundation.errors import CallTimeout, ClockDriftError, NameTakenError, NoSu
 from foundation.registry.claims import Claims
 from foundation.registry.events import NameEvent
 from foundation.registry.index import NameIndex
-from foundation.registry.messages import Flushed, NameMessage
+from foundation.registry.messages import Claim, Dropped, Flushed, NameMessage
 from foundation.registry.options import RegistryOptions
 from foundation.registry.rows import NAMES, NameRow
 from foundation.replication import Change, Replication
@@ -35,7 +36,8 @@ _MOST_RETRY_S = 1.0
 LostHandler = Callable[[str, int, ProcessId], None]
 
 
-class _Claimed(NamedTuple):
+@dataclass(slots=True)
+class _Claimed:
     """A registration that waits for its answer."""
 
     answer: asyncio.Future[ProcessId | None]
@@ -44,6 +46,9 @@ class _Claimed(NamedTuple):
     serial: int
     wire_name: str
     metadata: dict[str, Any] | None
+    retry_s: float
+    """How long it waits the next time that it meets another view."""
+    waits: bool = False
 
 
 class Names:
@@ -65,7 +70,6 @@ class Names:
         self._decoder = msgspec.msgpack.Decoder(list[NameMessage])
         self._claimed: dict[int, _Claimed] = {}
         self._claimed_keys: set[str] = set()
-        self._retries: dict[int, float] = {}
         self._last_number = 0
         self._outgoing: dict[NodeId, list[NameMessage]] = {}
         self._tasks = TaskScope("names")
@@ -119,7 +123,7 @@ class Names:
             raise NameTakenError(message)
         self._claimed_keys.add(key)
         answer: asyncio.Future[ProcessId | None] = asyncio.get_running_loop().create_future()
-        claimed = _Claimed(answer, serial, wire_name, dict(metadata) if metadata else None)
+        claimed = _Claimed(answer, serial, wire_name, dict(metadata) if metadata else None, self.options.retry_s)
         limit_s = self.options.register_timeout_s if timeout_s is None else timeout_s
         try:
             owner = await self._claim(key, claimed, limit_s)
@@ -145,7 +149,6 @@ class Names:
         finally:
             self.claims.give_up(number)
             del self._claimed[number]
-            self._retries.pop(number, None)
 
     def unregister(self, name: str, serial: int | None = None) -> None:
         """Take a name back from a process of this node; raises :class:`NoSuchNameError` when none here has it."""
@@ -234,6 +237,7 @@ class Names:
     def hide(self, owner: NodeId) -> None:
         """A node is down or gone: its names are seen no more."""
         self._tell(self.index.hide(owner))
+        self.claims.forget(owner)
         self.claims.go_on()
 
     # --- what the claims decide: see the port
@@ -257,9 +261,15 @@ class Names:
 
     def retry(self, number: int) -> None:
         """Claim again in a while."""
-        wait_s = self._retries.get(number, self.options.retry_s)
-        self._retries[number] = min(wait_s * 2, _MOST_RETRY_S)
-        asyncio.get_running_loop().call_later(wait_s, self.claims.again, number)
+        claimed = self._claimed.get(number)
+        if claimed is not None and not claimed.waits:
+            claimed.waits = True
+            asyncio.get_running_loop().call_later(claimed.retry_s, self._again, number, claimed)
+            claimed.retry_s = min(claimed.retry_s * 2, _MOST_RETRY_S)
+
+    def _again(self, number: int, claimed: _Claimed) -> None:
+        claimed.waits = False
+        self.claims.again(number)
 
     def won(self, key: str, serial: int, epoch: int) -> None:
         """Write the own row again."""
@@ -322,6 +332,8 @@ class Names:
         for message in self._decoder.decode(content):
             if type(message) is Flushed:
                 self._replication.seek(source, message.versions)
+            elif type(message) is Claim or type(message) is Dropped:
+                self._replication.seek(source, {source: message.version})
             self.claims.receive(source, message)
 
     def _send(self, node: NodeId, message: NameMessage) -> None:
@@ -338,10 +350,13 @@ class Names:
         """Say again what may have been lost: everything is asked until it is answered."""
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
-            for number in self.claims.open_claims:
-                if number not in self._retries:
-                    self.claims.again(number)
-            self.claims.look_again()
+            self._repeat()
+
+    def _repeat(self) -> None:
+        for number in self.claims.open_claims:
+            if not self._claimed[number].waits:
+                self.claims.again(number)
+        self.claims.look_again()
 
 
 class _Rows:
