@@ -48,6 +48,10 @@ class Notice(NamedTuple):
     """Notices that this node takes before."""
     since: str = ""
     """What has to have happened in the world."""
+    tells: str = ""
+    """What has happened in the world with that."""
+    leaving: tuple[str, ...] = ()
+    """Who is in, and leaves."""
 
 
 def home_of(key: str, among: Iterable[str]) -> str:
@@ -72,7 +76,7 @@ class ModelNode:
         """Of all its claims: those of A are older than those of B."""
         self.members = dict(members)
         self.present = {NodeId(node) for node in present if node != me}
-        self.down: set[str] = set()
+        self.leaving, self.down = set[str](), set[str]()
         self.noticed: frozenset[str] = frozenset()
         self.answers: dict[int, str] = {}
         self.claimed: dict[int, str] = {}
@@ -96,7 +100,18 @@ class ModelNode:
 
     def copy(self) -> Self:
         new = copy.copy(self)
-        for name in ("members", "present", "down", "answers", "claimed", "retries", "lost_names", "had", "wanted"):
+        for name in (
+            "members",
+            "leaving",
+            "present",
+            "down",
+            "answers",
+            "claimed",
+            "retries",
+            "lost_names",
+            "had",
+            "wanted",
+        ):
             setattr(new, name, copy.copy(getattr(self, name)))
         new._notes, new._out = [], []
         new.replica = replica = copy.copy(self.replica)
@@ -125,7 +140,7 @@ class ModelNode:
         ahead = {owner: tuple((d.since, d.upto) for d in deltas) for owner, deltas in replica._ahead.items()}
         claims = _state(self.claims) | _state(self.claims._agreement)
         own = (
-            self.members, self.present, self.down, self.noticed, self.answers, self.claimed, self.retries,
+            self.members, self.leaving, self.present, self.down, self.noticed, self.answers, self.claimed, self.retries,
             self.lost_names, self.had, self.wanted, self.number, self.index._shown,
         )  # fmt: skip
         return (self.me, _frozen(tables), replica._told, _frozen(ahead), _frozen(claims), *map(_frozen, own))
@@ -146,7 +161,8 @@ class ModelNode:
     # --- what can happen
 
     def enter(self) -> None:
-        self.claims.enter((NodeId(node), incarnation) for node, incarnation in self.members.items())
+        members = [(NodeId(node), incarnation) for node, incarnation in self.members.items()]
+        self.claims.enter(members, {NodeId(node) for node in self.leaving})
 
     def notice(self, notice: Notice) -> None:
         self.noticed |= {notice.name}
@@ -168,6 +184,7 @@ class ModelNode:
             elif version := self.replica.version(node):
                 digest = Digest({node: version}, is_complete=False)
                 self._out += [(other, digest) for other in sorted(self.present)]
+        self.leaving |= set(notice.leaving)
         self.members = {node: n for node, n in (self.members | dict(notice.members)).items() if node not in notice.gone}
         self.enter()
 

@@ -244,6 +244,8 @@ class Explorer:
             pair = self.pairs[channel - 1 - len(self.names)]
             if pair[1] not in world.crashed and pair != world.unaware:
                 state[channel] = self._channels.number((*self._channels[state[channel]], message))
+        if step[0] == "notice" and step[1].tells:
+            state[0] = self._worlds.number(world._replace(happened=(*world.happened, step[1].tells)))
         if step[0] == "notice":
             for other in step[1].down + step[1].left:  # the session is closed
                 state[self._channel[other, name]] = self._channels.number(())
@@ -369,7 +371,7 @@ class Explorer:
         crashed = self._worlds[state[0]].crashed
         nodes = [self._locals[state[self._place[name]]].node for name in self.names if name not in crashed]
         for node in nodes:
-            if node.claims.open_claims:
+            if node.claims.open_claims and node.me not in node.leaving:
                 raise self._broken(state, f"{node.me} waits for its claims {node.claims.open_claims}")
             if node.claims.conflicts:
                 raise self._broken(state, f"{node.me} sees conflicts about {list(node.claims.conflicts)}")
@@ -389,7 +391,7 @@ class Explorer:
 
     def _check_key(self, state: State, nodes: Sequence[ModelNode], key: str) -> None:
         crashed = self._worlds[state[0]].crashed
-        claimed = {key for node in nodes for key in node.claimed.values()}
+        claimed = {key for node in nodes if node.me not in node.leaving for key in node.claimed.values()}
         owners = [node for node in nodes if key in node.owned]
         seen = {node.index.find(key) for node in nodes if not node.down & {other.me for other in nodes}}
         if len(seen) > 1:

@@ -115,6 +115,13 @@ def moving_key(before: str, home: str, after: str, then: str) -> str:
     return next(key for n in itertools.count() if home_of(key := key_at(home, before, n), after) == then)
 
 
+def leave(home: str, claims: str = "ABC", **more: Any) -> Scenario:
+    """C leaves: it claims and decides nothing more, and has its names until it has ended."""
+    away = Notice("C leaves", leaving=("C",), since="C leaves")
+    notices = {"A": [away], "B": [away], "C": [away._replace(since="", tells="C leaves")]}
+    return steady(home, claims, notices=notices, **more)
+
+
 def flap(home: str, claims: str = "AC", **more: Any) -> Scenario:
     """A takes C for out of touch and in touch again, which nobody else notices."""
     notices = [Notice("C is out", gone=("C",)), Notice("C is in", (("C", 1),), after=("C is out",))]

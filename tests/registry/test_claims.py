@@ -259,6 +259,24 @@ def test_a_node_that_is_not_in_its_own_view_waits() -> None:
     assert net["B"].answers == {1: "granted 1"}
 
 
+def test_a_node_that_leaves_confirms_and_decides_nothing() -> None:
+    """It has names until it has ended: what it was granted last must count where a new home decides."""
+    net = ModelNetwork()
+    net["C"].claim(KEY)
+    net.deliver_along("CA CB AC BC")
+    assert net.owners(KEY) == ["C"]
+    net.lose("C", "A")
+    net.lose("C", "B")
+    for node in "ABC":
+        net[node].notice(Notice("C leaves", leaving=("C",)))
+    assert net["C"].claims.home(KEY) is None
+    net["A"].claim(KEY)
+    net["B"].claim(KEY)
+    net.settle()
+    assert net.owners(KEY) == ["C"]
+    assert net["A"].answers == net["B"].answers == {1: "taken by C"}
+
+
 def test_taken_and_retry_of_a_claim_that_is_over_mean_nothing() -> None:
     """Answers that come late, or twice, change nothing."""
     net = ModelNetwork()

@@ -21,6 +21,8 @@ SCENARIOS: dict[str, Scenario] = {
     },
     **{f"a join while A crashes, home then {then}": of.join_and_crash(then) for then in "ABC"},
     "a join of C, which crashes": of.join_and_crash("C", crashes="C"),
+    **{f"C leaves, home {home}": of.leave(home) for home in "AC"},
+    **{f"C leaves, home {home}, a message lost": of.leave(home, "BC", skips=1) for home in "AC"},
     **{f"a view that comes back at A alone, home {home}": of.flap(home) for home in "ABC"},
     **{f"a partition of two, home {home}": of.partition_of_two(home) for home in "AC"},
     **{f"a partition of two, home {home}, a message lost": of.partition_of_two(home, skips=1) for home in "AC"},

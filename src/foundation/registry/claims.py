@@ -15,7 +15,7 @@ directory, with rounds in place of view numbers, because nobody numbers the view
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -84,13 +84,18 @@ class Claims:
 
     # --- the view
 
-    def enter(self, members: Iterable[tuple[NodeId, int]]) -> None:
-        """Go by another view from now on; claims begin again under it."""
+    def enter(self, members: Iterable[tuple[NodeId, int]], leaving: Collection[NodeId] = ()) -> None:
+        """Go by another view from now on; claims begin again under it.
+
+        Those of the members who are leaving have names until they have ended, so they confirm the view like the others;
+        they are home of none.
+        """
         self.members = tuple(sorted(members))
-        self.view = view_of(self.members)
+        self.view = view_of(self.members, leaving)
         self.round += 1
         nodes = {node for node, _ in self.members}
-        self._candidates = Candidates(nodes) if self.me in nodes else None
+        homes = nodes.difference(leaving)
+        self._candidates = Candidates(homes) if self.me in homes else None
         self._agreement.enter(self.view, nodes)
         self._grants = {}
         self._told.clear()
@@ -333,9 +338,9 @@ class Claims:
             self._send(node, verdict)
 
 
-def view_of(members: Members) -> int:
-    """Return the number of a view: the same for the same members in the same incarnations."""
-    text = ",".join(f"{node}:{incarnation}" for node, incarnation in members)
+def view_of(members: Members, leaving: Collection[NodeId] = ()) -> int:
+    """Return the number of a view: the same for the same members in the same incarnations, of whom the same leave."""
+    text = ",".join(f"{node}:{incarnation}{'-' if node in leaving else ''}" for node, incarnation in members)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 

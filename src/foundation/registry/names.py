@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -225,9 +225,9 @@ class Names:
 
     # --- who is in
 
-    def enter(self, members: Iterable[tuple[NodeId, int]]) -> None:
-        """Go by another view: who is up and not given up by everybody, with incarnations."""
-        self.claims.enter(members)
+    def enter(self, members: Iterable[tuple[NodeId, int]], leaving: Collection[NodeId] = ()) -> None:
+        """Go by another view: who is up or leaving, and not given up by everybody, with incarnations."""
+        self.claims.enter(members, leaving)
 
     def show(self, owner: NodeId) -> None:
         """A node is in: its names are seen."""
