@@ -20,6 +20,10 @@ demo: .runtime ## See a cluster form, fail over and heal on this machine
 test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: explore
+explore: .dev ## Explore more interleavings of the registry than the tests do (some minutes; ARGS: states per scenario)
+	@$(BIN)/python -m tests.registry.explore $(ARGS)
+
 .PHONY: bench
 bench: bench-calls ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
 

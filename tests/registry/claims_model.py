@@ -81,7 +81,7 @@ class ModelNode:
         self.answers: dict[int, str] = {}
         self.claimed: dict[int, str] = {}
         self.retries: set[int] = set()
-        self.lost_names: list[tuple[str, int]] = []
+        self.lost_names: list[tuple[str, int]] = []  # with the epoch that the winner was said to have
         self.had: set[str] = set()
         """Keys of names that a process here has had."""
         self.wanted: dict[NodeId, NodeId] = {}
@@ -280,7 +280,7 @@ class ModelNode:
         row = self.owned.get(key)
         if row is not None and row.epoch < epoch:
             self.unregister(key)
-            self.lost_names.append((key, row.serial))
+            self.lost_names.append((key, epoch))
 
     # --- inside
 

@@ -287,9 +287,9 @@ class Explorer:
 
     def _possible(self, node: ModelNode) -> Iterator[Step]:
         scenario, me = self.scenario, node.me
-        claimed = {*node.claimed.values(), *node.had}
         for key in scenario.claims.get(me, ()):
-            if key not in claimed and node.index.find(key) is None:
+            often = list(node.claimed.values()).count(key) - (key in scenario.unregister.get(me, ()))
+            if often < 1 and not node.claims.open_claims and node.index.find(key) is None:
                 yield ("claim", key)
         if me in scenario.give_up:
             yield from (("give_up", number) for number in node.claims.open_claims)
@@ -298,6 +298,8 @@ class Explorer:
     # --- what must hold
 
     def _check(self, before: State, state: State) -> None:
+        if self.scenario.may_be_two:
+            self._check_losses(before, state)
         if self.scenario.may_be_two or before[1 : 1 + len(self.names)] == state[1 : 1 + len(self.names)]:
             return
         crashed = self._worlds[state[0]].crashed
@@ -308,6 +310,18 @@ class Explorer:
                 if not seen.isdisjoint(owned):
                     raise self._broken(state, f"two own {seen & owned}")
                 seen |= owned
+
+    def _check_losses(self, before: State, state: State) -> None:
+        for place in self._place.values():
+            if before[place] == state[place]:
+                continue
+            lost = self._locals[state[place]].node.lost_names
+            if len(lost) == len(self._locals[before[place]].node.lost_names):
+                continue
+            key, epoch = lost[-1]
+            owners = (self._locals[state[other]].node.owned.get(key) for other in self._place.values())
+            if not any(row is not None and row.epoch >= epoch for row in owners):
+                raise self._broken(state, f"{key} was lost before the winner was on top")
 
     def _come_to_rest(self, state: State) -> None:
         """Let the slow timers run, time and again, until nothing changes; then everything has to be right."""
@@ -384,6 +398,8 @@ class Explorer:
     def _check_answer(self, state: State, node: ModelNode, key: str, answer: str) -> None:
         if answer.startswith("taken by "):
             owner = self._locals[state[self._place[answer.removeprefix("taken by ")]]].node
+            if owner is node:
+                raise self._broken(state, f"{node.me} was told that it had {key} itself")
             pending = any(one == "given up" and owner.claimed[n] == key for n, one in owner.answers.items())
             has_died = owner.me in self._worlds[state[0]].crashed
             if key not in owner.had and not pending and not has_died:
