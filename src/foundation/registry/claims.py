@@ -1,16 +1,24 @@
 """Who may have a name: the part of a node that claims, and the part that is home of some names. Pure.
 
-*Consistency.* A name belongs to at most one process as long as the cluster is whole: while nodes join, leave and crash,
-however long messages take. Across a partition each side goes on; after the heal the home decides once who keeps it.
+*Consistency.* A name belongs to at most one process as long as the cluster is whole: while nodes join, leave and
+crash, however long messages take. Across a partition each side goes on; after the heal the home decides once who
+keeps it.
 
-*How.* All nodes that agree on a *view* (who is in, in which incarnation) agree on the home of each name. A home decides
-only after a *flush*: every other member has said that it is in the same view, in answer to this node's present
-installment of it (its *round*), and the home holds all rows that the members held when they said so. From that moment a
-member takes no grant that was made before: a grant names the member's own round. So all grants of earlier homes are
-either among the rows by then, or void. Within a view a home remembers what it has granted until the row has arrived.
+*How.* All nodes that agree on a *view* (who is in, in which incarnation, and who of them leaves) agree on the home of
+each name. A home decides only after a *flush*: every other member has said that it is in the same view, and the home
+holds all rows that the members held when they said so. From that moment a member takes no grant that was made before:
+a grant names the installment of the view (the *round*) in which the member has confirmed it. So all grants of earlier
+homes are either among the rows by then, or void. Within a flush a home remembers what it has granted until a row
+shows it, or the grantee's table shows that there will be none. Members that leave have their names until they have
+ended, so they confirm too, and are home of nothing.
 
-This is the flush of virtual synchrony (Birman and Joseph 1987) and the range hand-over of Orleans' strongly consistent
-directory, with rounds in place of view numbers, because nobody numbers the views.
+Three things this stands on. What a node says to another arrives in order or not at all: a grant comes before the next
+flush. Rounds only grow: a view that comes back is another round. And a name changes its home only to who came or from
+who went (rendezvous hashing), so that no two nodes, both in two views, are each home in one of them.
+
+This is the flush of virtual synchrony (Birman and Joseph 1987) and the range hand-over of Orleans' strongly
+consistent directory, with rounds in place of view numbers, because nobody numbers the views. ``docs/decisions/0010``
+says what of it was explored.
 """
 
 from __future__ import annotations

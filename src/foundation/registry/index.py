@@ -12,8 +12,7 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.registry.events import NameEvent, NameReason
 from foundation.registry.ports import Owned
 from foundation.registry.rows import NAMES, NameRow, shown_of
-from foundation.replication import Change
-from foundation.replication.replica import Replica
+from foundation.replication.replica import Change, Replica
 
 Seen = tuple[NodeId, NameRow] | None
 
