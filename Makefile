@@ -25,6 +25,10 @@ simulate: .dev ## Look for faults by seeded schedules, for example: make simulat
 	@$(BIN)/python -m tests.simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP)) $(if $(PLANT),--plant '$(PLANT)')
 
+.PHONY: explore
+explore: .dev ## Explore more interleavings of the registry than the tests do (some minutes; ARGS: states per scenario)
+	@$(BIN)/python -m tests.registry.explore $(ARGS)
+
 .PHONY: bench
 bench: bench-calls bench-registry bench-simulation ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
 

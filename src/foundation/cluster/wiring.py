@@ -11,6 +11,7 @@ from foundation.membership import (
     MemberDown,
     MemberEvent,
     MemberJoining,
+    MemberLeaving,
     MemberLeft,
     MemberReachable,
     Membership,
@@ -56,7 +57,7 @@ class Wiring:
     def _happened(self, event: MemberEvent) -> None:
         node = event.member.node_id
         match event:
-            case MemberJoining() | MemberUp() | MemberReachable():
+            case MemberJoining() | MemberUp() | MemberLeaving() | MemberReachable():
                 if node not in self.replication.present:
                     self.replication.came(node)
                 self.names.show(node)

@@ -26,7 +26,7 @@ from foundation.membership.dialer import Dialer
 from foundation.membership.events import MemberDown, MemberEvent, MemberLeft, MemberUnreachable
 from foundation.membership.member import Facts, Member, MemberStatus, decode_facts, encode_facts
 from foundation.membership.options import MembershipOptions
-from foundation.membership.view import View
+from foundation.membership.view import IN_TOUCH, View
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class Membership:
         self.events: EventSource[MemberEvent] = EventSource()
         self.watchers: list[Callable[[MemberEvent], None]] = []
         """Called for each event, at once and in order."""
-        self.view_changed: Callable[[tuple[tuple[NodeId, int], ...]], None] = lambda _members: None
-        """Called after that, when :meth:`in_touch` has changed."""
-        self._in_touch: tuple[tuple[NodeId, int], ...] = ()
+        self.view_changed: Callable[[list[tuple[NodeId, int]], set[NodeId]], None] = lambda _all, _leaving: None
+        """Called after that, when :meth:`in_touch` has changed: all with their incarnations, and who of them leaves."""
+        self._in_touch: tuple[tuple[NodeId, int, bool], ...] = ()
         self.gone: Callable[[NodeId], None] = lambda _node: None
         self._fabric = fabric
         self._options = options or MembershipOptions()
@@ -141,16 +141,19 @@ class Membership:
         members = self.in_touch()
         if members != self._in_touch:
             self._in_touch = members
-            self.view_changed(members)
+            leaving = {node for node, _, is_leaving in members if is_leaving}
+            self.view_changed([(node, incarnation) for node, incarnation, _ in members], leaving)
 
-    def in_touch(self) -> tuple[tuple[NodeId, int], ...]:
-        """Return who is up and reached by anybody whom this node reaches: ids and incarnations, this node's too.
+    def in_touch(self) -> tuple[tuple[NodeId, int, bool], ...]:
+        """Return who is up or leaving, and reached by anybody whom this node reaches; this node too.
 
-        All nodes that reach each other, directly or through others, come to the same answer.
+        Ids, incarnations, and whether they are leaving. All nodes that reach each other, directly or through others,
+        come to the same answer.
         """
         members = self._view.in_touch()
-        if self._facts.status is MemberStatus.UP and not self._facts.observer:
-            members = [*members, (self._fabric.node_id, self._view.incarnation)]
+        if self._facts.status in IN_TOUCH and not self._facts.observer:
+            is_leaving = self._facts.status is MemberStatus.LEAVING
+            members = [*members, (self._fabric.node_id, self._view.incarnation, is_leaving)]
         return tuple(sorted(members))
 
     def become(self, status: MemberStatus) -> None:

@@ -35,6 +35,7 @@ _ENTERED = {
     MemberStatus.UP: MemberUp,
     MemberStatus.LEAVING: MemberLeaving,
 }
+IN_TOUCH = {MemberStatus.UP, MemberStatus.LEAVING}
 _MOST_FAREWELLS = 64
 
 
@@ -114,12 +115,12 @@ class View:
         """Return whom to try to reach: the unreachable members, and who is known by another's suspicion alone."""
         return [record.member for record in self._absent.values()]
 
-    def in_touch(self) -> list[tuple[NodeId, int]]:
-        """Return the others that are up and that somebody in reach has not given up, with their incarnations."""
+    def in_touch(self) -> list[tuple[NodeId, int, bool]]:
+        """Return the others that somebody in reach has not given up: incarnations, and whether they are leaving."""
         return [
-            (node, record.member.incarnation)
+            (node, record.member.incarnation, record.facts.status is MemberStatus.LEAVING)
             for node, record in self._records.items()
-            if record.facts.status is MemberStatus.UP and (record.is_present or record.agreed_since is None)
+            if record.facts.status in IN_TOUCH and (record.is_present or record.agreed_since is None)
         ]
 
     def admits(self, node: NodeId, incarnation: int) -> bool:

@@ -1,26 +1,35 @@
 """Who may have a name: the part of a node that claims, and the part that is home of some names. Pure.
 
-*Consistency.* A name belongs to at most one process as long as the cluster is whole: while nodes join, leave and crash,
-however long messages take. Across a partition each side goes on; after the heal the home decides once who keeps it.
+*Consistency.* A name belongs to at most one process as long as the cluster is whole: while nodes join, leave and
+crash, however long messages take. Across a partition each side goes on; after the heal the home decides once who
+keeps it.
 
-*How.* All nodes that agree on a *view* (who is in, in which incarnation) agree on the home of each name. A home decides
-only after a *flush*: every other member has said that it is in the same view, in answer to this node's present
-installment of it (its *round*), and the home holds all rows that the members held when they said so. From that moment a
-member takes no grant that was made before: a grant names the member's own round. So all grants of earlier homes are
-either among the rows by then, or void. Within a view a home remembers what it has granted until the row has arrived.
+*How.* All nodes that agree on a *view* (who is in, in which incarnation, and who of them leaves) agree on the home of
+each name. A home decides only after a *flush*: every other member has said that it is in the same view, and the home
+holds all rows that the members held when they said so. From that moment a member takes no grant that was made before:
+a grant names the installment of the view (the *round*) in which the member has confirmed it. So all grants of earlier
+homes are either among the rows by then, or void. Within a flush a home remembers what it has granted until a row
+shows it, or the grantee's table shows that there will be none. Members that leave have their names until they have
+ended, so they confirm too, and are home of nothing.
 
-This is the flush of virtual synchrony (Birman and Joseph 1987) and the range hand-over of Orleans' strongly consistent
-directory, with rounds in place of view numbers, because nobody numbers the views.
+Three things this stands on. What a node says to another arrives in order or not at all: a grant comes before the next
+flush. Rounds only grow: a view that comes back is another round. And a name changes its home only to who came or from
+who went (rendezvous hashing), so that no two nodes, both in two views, are each home in one of them.
+
+This is the flush of virtual synchrony (Birman and Joseph 1987) and the range hand-over of Orleans' strongly
+consistent directory, with rounds in place of view numbers, because nobody numbers the views. ``docs/decisions/0010``
+says what of it was explored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
+from foundation.registry.agreement import Agreement
 from foundation.registry.messages import (
     Claim,
     ClaimMessage,
@@ -33,59 +42,11 @@ from foundation.registry.messages import (
     Taken,
     Won,
 )
-from foundation.registry.rows import NameRow, shown_of, winner_of
+from foundation.registry.ports import Grantee, Owned, Rows
+from foundation.registry.rows import shown_of, winner_of
 
-Owned = list[tuple[NodeId, NameRow]]
 Members = tuple[tuple[NodeId, int], ...]
 """Node ids with incarnations, ordered."""
-
-
-class Rows(Protocol):
-    """The rows of names that this node holds, and what it does with its own."""
-
-    def version(self, owner: NodeId) -> int:
-        """Return how far the copy of a table reaches."""
-        ...
-
-    def versions(self) -> Mapping[NodeId, int]:
-        """Return how far all copies reach."""
-        ...
-
-    def ignores(self, owner: NodeId) -> bool:
-        """Tell whether the table of a node is taken no more, because it has gone."""
-        ...
-
-    def owned(self, key: str) -> Owned:
-        """Return who has a name, of those who are in; more than one when there is a conflict."""
-        ...
-
-    def top_epoch(self, key: str) -> int:
-        """Return the highest epoch of a name in any table, also of nodes that are down."""
-        ...
-
-
-class Grantee(Protocol):
-    """What becomes of the claims of this node. All of it happens within the call."""
-
-    def granted(self, number: int, key: str, epoch: int) -> bool:
-        """Write the row; False when nobody waits for the name any more."""
-        ...
-
-    def taken(self, number: int, owner: NodeId, serial: int) -> None:
-        """Tell who waits that the name is taken."""
-        ...
-
-    def retry(self, number: int) -> None:
-        """Call :meth:`Claims.again` in a while."""
-        ...
-
-    def won(self, key: str, serial: int, epoch: int) -> None:
-        """Write the own row of a name again, in this epoch, if it is still that process's."""
-        ...
-
-    def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
-        """Give a name back that another process keeps, unless the own row has that epoch or a higher one."""
-        ...
 
 
 class _Grant(NamedTuple):
@@ -93,6 +54,8 @@ class _Grant(NamedTuple):
     number: int
     serial: int
     epoch: int
+    over_at: int | None = None
+    """The version of the node's table that shows what became of it."""
 
 
 class Claims:
@@ -108,8 +71,7 @@ class Claims:
     ) -> None:
         """``send`` never calls back; the index keeps ``conflicts``: keys of names with more than one owner."""
         self.me = me
-        self.round = 0
-        self.view = 0
+        self.round = self.view = 0
         self.members: Members = ()
         self.conflicts = conflicts
         self.resolve: Callable[[str, Owned], NodeId] = _older_claim
@@ -119,33 +81,36 @@ class Claims:
         self._send = send
         self._candidates: Candidates | None = None
         self._mine: dict[int, tuple[str, int]] = {}
-        self.is_flushing = False
-        """Whether the members were asked to confirm this node's present view."""
-        self._rounds: dict[NodeId, int] = {}
-        """In which round each member confirmed the view to this node, in its present round."""
-        self._needed: dict[NodeId, int] = {}
-        """Versions that this node's copies must have before it decides anything."""
-        self._waiting: list[tuple[NodeId, Claim]] = []
+        self._agreement = Agreement(me, rows, send)
+        self._waiting: dict[tuple[NodeId, int], Claim] = {}
+        """By who claims and the number there: whoever asks again waits once."""
         self._grants: dict[str, _Grant] = {}
-        """Granted, and not yet seen among the rows."""
+        """Granted, and it is not known yet what became of it."""
+        self._told: set[tuple[NodeId, Won | Lost]] = set()
+        """Verdicts that are on their way: they are not told again with each batch of rows."""
         self._asked: dict[NodeId, Flush] = {}
         """Flushes of nodes whose view is not this one's."""
 
     # --- the view
 
-    def enter(self, members: Iterable[tuple[NodeId, int]]) -> None:
-        """Go by another view from now on; claims begin again under it."""
+    def enter(self, members: Iterable[tuple[NodeId, int]], leaving: Collection[NodeId] = ()) -> None:
+        """Go by another view from now on; claims begin again under it.
+
+        Those of the members who are leaving have names until they have ended, so they confirm the view like the others;
+        they are home of none.
+        """
         self.members = tuple(sorted(members))
-        self.view = view_of(self.members)
+        self.view = view_of(self.members, leaving)
         self.round += 1
-        nodes = [node for node, _ in self.members]
-        self._candidates = Candidates(nodes) if self.me in nodes else None
-        self.is_flushing = False
-        self._rounds, self._needed, self._grants = {}, {}, {}
-        waiting, self._waiting = self._waiting, []
-        for source, claim in waiting:
+        nodes = {node for node, _ in self.members}
+        homes = nodes.difference(leaving)
+        self._candidates = Candidates(homes) if self.me in homes else None
+        self._agreement.enter(self.view, nodes)
+        self._grants = {}
+        self._told.clear()
+        for source, number in self._take_waiting():
             if source != self.me:
-                self._send(source, Retry(claim.number))
+                self._send(source, Retry(number))
         self._asked = {node: asked for node, asked in self._asked.items() if not self._confirm(node, asked)}
         for number in list(self._mine):
             self.again(number)
@@ -155,26 +120,20 @@ class Claims:
         """Return who decides about a name; None while this node is not in its own view: it joins, or leaves."""
         return None if self._candidates is None else self._candidates.first(key)
 
-    @property
-    def is_flushed(self) -> bool:
-        """Tell whether this node may decide: all members have confirmed its view, and what they know is known here."""
-        if len(self._rounds) < len(self.members) - 1:
-            return False
-        rows = self._rows
-        return all(rows.version(owner) >= need or rows.ignores(owner) for owner, need in self._needed.items())
-
     def flush(self) -> bool:
         """Ask all members to confirm the view, unless they were asked; return whether they all have."""
-        if not self.is_flushing:
-            self.is_flushing = True
-            self.ask_for_flush()
-        return self.is_flushed
+        if not self._agreement.is_sought:
+            self._flush_anew()
+        return self._agreement.is_reached
 
-    def ask_for_flush(self) -> None:
-        """Ask those who have not confirmed the view, for the first time or again."""
-        for node, _ in self.members:
-            if node != self.me and node not in self._rounds:
-                self._send(node, Flush(self.view, self.round))
+    def _flush_anew(self) -> None:
+        self._grants = {}  # who accepts one does so before it confirms, since the grant was sent before it is asked
+        self._told.clear()
+        self._agreement.seek()
+
+    def forget(self, node: NodeId) -> None:
+        """Forget what a node has asked that is gone."""
+        self._asked.pop(node, None)
 
     # --- own claims
 
@@ -188,7 +147,7 @@ class Claims:
         if number not in self._mine or (home := self.home(self._mine[number][0])) is None:
             return
         key, serial = self._mine[number]
-        claim = Claim(number, key, serial, self.view, self._rows.version(self.me))
+        claim = Claim(number, key, serial, self.view, self._rows.version(self.me), self.round)
         if home == self.me:
             self._claimed(self.me, claim)
         else:
@@ -216,7 +175,8 @@ class Claims:
                 if not self._confirm(source, message):
                     self._asked[source] = message
             case Flushed():
-                self._flushed(source, message)
+                self._agreement.take(source, message)
+                self.go_on()
             case Dropped():
                 self._dropped(source, message)
             case Taken(number, node, serial):
@@ -226,20 +186,23 @@ class Claims:
                 if number in self._mine:
                     self._grantee.retry(number)
             case Won() | Lost():
-                self._settled(message)
+                self._settled(source, message)
 
-    def _settled(self, message: Won | Lost) -> None:
+    def _settled(self, source: NodeId, message: Won | Lost) -> None:
         if message.round != self.round:
-            return
-        if type(message) is Won:
+            self._drop(source, message.key, message.epoch)
+        elif type(message) is Won:
             self._grantee.won(message.key, message.serial, message.epoch)
         elif type(message) is Lost:
             self._grantee.lost(message.key, message.node, message.serial, message.epoch)
 
     def _dropped(self, source: NodeId, dropped: Dropped) -> None:
+        """Forget a grant, once this node has the rows that its node had by then: one of them may be that grant's."""
         grant = self._grants.get(dropped.key)
         if grant is not None and (grant.node, grant.epoch) == (source, dropped.epoch):
-            del self._grants[dropped.key]
+            self._grants[dropped.key] = grant._replace(over_at=dropped.version)
+        self._look_at_round(source, dropped.round)
+        self.go_on()
 
     def whose(self, key: str) -> tuple[NodeId, int] | None:
         """Return who has a name, node and serial, or will have it as soon as the grant is there."""
@@ -256,12 +219,27 @@ class Claims:
 
     def go_on(self) -> None:
         """Decide what can be decided by now; to be called when rows have arrived."""
-        if self._waiting and self.is_flushed:
-            waiting, self._waiting = self._waiting, []
-            for source, claim in waiting:
+        if self._waiting and self._agreement.is_reached:
+            for (source, _), claim in self._take_waiting().items():
                 self._claimed(source, claim)
         if self.conflicts:
             self.settle()
+
+    def look_again(self) -> None:
+        """Say again what may have been lost; to be called now and then."""
+        self._told.clear()
+        if self._agreement.is_sought:
+            self._agreement.ask()
+        for key in list(self._grants):
+            if (grant := self._pending(key)) is not None:
+                self._send_grant(key, grant)
+        self.go_on()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether nothing was said that may have to be said again."""
+        is_asking = self._agreement.is_sought and not self._agreement.is_reached
+        return not (self._mine or self._grants or self._waiting or self.conflicts or is_asking)
 
     def settle(self) -> None:
         """Decide the conflicts about names whose home is here, and see to it that those concerned know."""
@@ -275,37 +253,34 @@ class Claims:
     def _confirm(self, node: NodeId, asked: Flush) -> bool:
         if asked.view != self.view:
             return False
-        self._send(node, Flushed(self.view, asked.round, self.round, dict(self._rows.versions())))
+        self._send(node, Flushed(self.view, asked.turn, self.round, dict(self._rows.versions())))
         return True
 
-    def _flushed(self, source: NodeId, flushed: Flushed) -> None:
-        if (flushed.view, flushed.your_round) != (self.view, self.round):
-            return
-        self._rounds[source] = flushed.my_round
-        for owner, version in flushed.versions.items():
-            self._needed[owner] = max(version, self._needed.get(owner, 0))
-        self._needed.pop(self.me, None)
-        self.go_on()
-
     def _claimed(self, source: NodeId, claim: Claim) -> None:
-        is_stranger = source != self.me and source not in self._rounds and self.is_flushed
-        if claim.view != self.view or self.home(claim.key) != self.me or is_stranger:
-            if source == self.me:
-                self._grantee.retry(claim.number)
-            else:
-                self._send(source, Retry(claim.number))
-        elif not self.flush() or self._rows.version(source) < claim.version:
-            self._waiting.append((source, claim))
+        if claim.view != self.view or self.home(claim.key) != self.me or not self._is_member(source):
+            self._send(source, Retry(claim.number))
+            return
+        self._look_at_round(source, claim.round)
+        if not self.flush() or self._rows.version(source) < claim.version:
+            self._waiting[source, claim.number] = claim
         else:
             self._decide(source, claim)
 
+    def _is_member(self, node: NodeId) -> bool:
+        return node == self.me or node in self._agreement.others
+
+    def _look_at_round(self, member: NodeId, its_round: int) -> None:
+        """Have everybody confirm again when one of them has left the view since, and come back."""
+        if self._agreement.is_outdated_by(member, its_round):
+            self._flush_anew()
+
     def _decide(self, source: NodeId, claim: Claim) -> None:
         key = claim.key
-        grant = self._grants.get(key)
-        if grant is not None and (grant.node, grant.number) == (source, claim.number):
-            self._send(source, Granted(claim.number, key, grant.epoch, self._rounds[source]))  # asked again
-        elif grant is not None:
-            self._refuse(source, claim.number, grant.node, grant.serial)
+        if (grant := self._pending(key)) is not None:
+            if (grant.node, grant.number) == (source, claim.number):
+                self._send_grant(key, grant)  # asked again
+            else:
+                self._waiting[source, claim.number] = claim  # that grant may come to nothing
         elif owned := self._rows.owned(key):
             owner, row = shown_of(owned)
             self._refuse(source, claim.number, owner, row.serial)
@@ -315,8 +290,22 @@ class Claims:
                 if self._mine.pop(claim.number, None) is not None:
                     self._grantee.granted(claim.number, key, epoch)
             else:
-                self._grants[key] = _Grant(source, claim.number, claim.serial, epoch)
-                self._send(source, Granted(claim.number, key, epoch, self._rounds[source]))
+                self._grants[key] = grant = _Grant(source, claim.number, claim.serial, epoch)
+                self._send_grant(key, grant)
+
+    def _pending(self, key: str) -> _Grant | None:
+        grant = self._grants.get(key)
+        if grant is not None and grant.over_at is not None and self._rows.version(grant.node) >= grant.over_at:
+            del self._grants[key]
+            return None
+        return grant
+
+    def _send_grant(self, key: str, grant: _Grant) -> None:
+        self._send(grant.node, Granted(grant.number, key, grant.epoch, self._agreement.rounds[grant.node]))
+
+    def _take_waiting(self) -> dict[tuple[NodeId, int], Claim]:
+        waiting, self._waiting = self._waiting, {}
+        return waiting
 
     def _refuse(self, source: NodeId, number: int, owner: NodeId, serial: int) -> None:
         if source != self.me:
@@ -328,7 +317,10 @@ class Claims:
         number, key, epoch = granted.number, granted.key, granted.epoch
         is_due = granted.round == self.round and self._mine.pop(number, None) is not None
         if not is_due or not self._grantee.granted(number, key, epoch):
-            self._send(source, Dropped(key, epoch))
+            self._drop(source, key, epoch)
+
+    def _drop(self, home: NodeId, key: str, epoch: int) -> None:
+        self._send(home, Dropped(key, epoch, self._rows.version(self.me), self.round))
 
     def _settle_one(self, key: str) -> None:
         """Have the winner's row in an epoch above all others first; only then the others have lost."""
@@ -346,7 +338,7 @@ class Claims:
             self._tell_winner(owner, Won(key, row.serial, top + 1, self._round_of(owner)))
 
     def _round_of(self, node: NodeId) -> int:
-        return self._rounds.get(node, 0)
+        return self._agreement.rounds.get(node, 0)
 
     def _tell_winner(self, node: NodeId, won: Won) -> None:
         if node == self.me:
@@ -354,18 +346,23 @@ class Claims:
             if any(row.epoch == won.epoch for _, row in self._rows.owned(won.key)):
                 self._settle_one(won.key)
         else:
-            self._send(node, won)
+            self._tell(node, won)
 
     def _tell_loser(self, node: NodeId, lost: Lost) -> None:
         if node == self.me:
             self._grantee.lost(lost.key, lost.node, lost.serial, lost.epoch)
         else:
-            self._send(node, lost)
+            self._tell(node, lost)
+
+    def _tell(self, node: NodeId, verdict: Won | Lost) -> None:
+        if (node, verdict) not in self._told:
+            self._told.add((node, verdict))
+            self._send(node, verdict)
 
 
-def view_of(members: Members) -> int:
-    """Return the number of a view: the same for the same members in the same incarnations."""
-    text = ",".join(f"{node}:{incarnation}" for node, incarnation in members)
+def view_of(members: Members, leaving: Collection[NodeId] = ()) -> int:
+    """Return the number of a view: the same for the same members in the same incarnations, of whom the same leave."""
+    text = ",".join(f"{node}:{incarnation}{'-' if node in leaving else ''}" for node, incarnation in members)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 

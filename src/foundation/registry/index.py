@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from foundation.core.identity import NodeId, ProcessId
-from foundation.registry.claims import Owned
 from foundation.registry.events import NameEvent, NameReason
+from foundation.registry.ports import Owned
 from foundation.registry.rows import NAMES, NameRow, shown_of
-from foundation.replication import Change
-from foundation.replication.replica import Replica
+from foundation.replication.replica import Change, Replica
 
 Seen = tuple[NodeId, NameRow] | None
 
@@ -75,7 +74,7 @@ class NameIndex:
     def apply(self, changes: list[Change]) -> list[NameEvent]:
         """Take changes of rows, which the tables have already."""
         events: list[NameEvent] = []
-        for owner, key, old, new in changes:
+        for owner, key, old, new in _merged(changes) if len(changes) > 1 else changes:
             if owner not in self._shown:
                 continue
             if not self.is_watched and old is None and key not in self._owners and type(new) is NameRow:
@@ -151,6 +150,16 @@ class NameIndex:
 
 def _names(values: Iterable[tuple[str, object]]) -> Iterator[tuple[str, NameRow]]:
     return ((key, row) for key, row in values if key[:1] == NAMES and type(row) is NameRow)
+
+
+def _merged(changes: list[Change]) -> Iterable[Change]:
+    """Make one change of those of one row: the tables know only what it has become."""
+    merged: dict[tuple[NodeId, str], Change] = {}
+    for change in changes:
+        at = (change.owner, change.key)
+        before = merged.get(at)
+        merged[at] = change if before is None else change._replace(old=before.old)
+    return merged.values()
 
 
 def _event(key: str, before: Seen, after: Seen, *, was_conflict: bool) -> NameEvent | None:

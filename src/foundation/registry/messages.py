@@ -18,6 +18,8 @@ class Claim(Struct, array_like=True, tag=1, frozen=True):
     """Under which view the one that is asked is the home."""
     version: int
     """How far the own table of who asks has come: what it has given back must not count."""
+    round: int
+    """In which installment of the view who asks is: a later one than it has confirmed makes that worthless."""
 
 
 class Granted(Struct, array_like=True, tag=2, frozen=True):
@@ -44,25 +46,27 @@ class Retry(Struct, array_like=True, tag=4, frozen=True):
 
 
 class Dropped(Struct, array_like=True, tag=5, frozen=True):
-    """What you granted is not used."""
+    """What you granted is not used, or has been: my table says so from this version on. Or what you decided is void."""
 
     key: str
     epoch: int
+    version: int
+    round: int
 
 
 class Flush(Struct, array_like=True, tag=6, frozen=True):
-    """I entered this view in my round so-and-so: once you have too, tell me what you know."""
+    """I am in this view and ask for the so-and-so-manieth time: once you are in it too, tell me what you know."""
 
     view: int
-    round: int
+    turn: int
 
 
 class Flushed(Struct, array_like=True, tag=7, frozen=True):
     """I am in that view as well, take no grant from before, and know rows as far as these versions."""
 
     view: int
-    your_round: int
-    my_round: int
+    turn: int
+    round: int
     versions: dict[NodeId, int]
 
 

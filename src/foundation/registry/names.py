@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 from msgspec import Raw
@@ -20,7 +21,7 @@ from foundation.errors import CallTimeout, NameTakenError, NoSuchNameError, NotR
 from foundation.registry.claims import Claims
 from foundation.registry.events import NameEvent
 from foundation.registry.index import NameIndex
-from foundation.registry.messages import Flushed, Found, NameMessage, Seek
+from foundation.registry.messages import Claim, Dropped, Flushed, Found, NameMessage, Seek
 from foundation.registry.options import RegistryOptions
 from foundation.registry.rows import NAMES, NameRow
 from foundation.registry.seeker import Seeker
@@ -36,7 +37,8 @@ _MOST_RETRY_S = 1.0
 LostHandler = Callable[[str, int, ProcessId], None]
 
 
-class _Claimed(NamedTuple):
+@dataclass(slots=True)
+class _Claimed:
     """A registration that waits for its answer."""
 
     answer: asyncio.Future[ProcessId | None]
@@ -45,6 +47,9 @@ class _Claimed(NamedTuple):
     serial: int
     wire_name: str
     metadata: dict[str, Any] | None
+    retry_s: float
+    """How long it waits the next time that it meets another view."""
+    waits: bool = False
 
 
 class Names:
@@ -66,7 +71,6 @@ class Names:
         self._decoder = msgspec.msgpack.Decoder(list[NameMessage])
         self._claimed: dict[int, _Claimed] = {}
         self._claimed_keys: set[str] = set()
-        self._retries: dict[int, float] = {}
         self._last_number = 0
         self._outgoing: dict[NodeId, list[NameMessage]] = {}
         self._tasks = TaskScope("names")
@@ -124,7 +128,7 @@ class Names:
             raise NameTakenError(message)
         self._claimed_keys.add(key)
         answer: asyncio.Future[ProcessId | None] = asyncio.get_running_loop().create_future()
-        claimed = _Claimed(answer, serial, wire_name, dict(metadata) if metadata else None)
+        claimed = _Claimed(answer, serial, wire_name, dict(metadata) if metadata else None, self.options.retry_s)
         limit_s = self.options.register_timeout_s if timeout_s is None else timeout_s
         try:
             owner = await self._claim(key, claimed, limit_s)
@@ -151,7 +155,6 @@ class Names:
         finally:
             self.claims.give_up(number)
             del self._claimed[number]
-            self._retries.pop(number, None)
 
     def unregister(self, name: str, serial: int | None = None) -> None:
         """Take a name back from a process of this node; raises :class:`NoSuchNameError` when none here has it."""
@@ -239,9 +242,9 @@ class Names:
 
     # --- who is in
 
-    def enter(self, members: Iterable[tuple[NodeId, int]]) -> None:
-        """Go by another view: who is up and not given up by everybody, with incarnations."""
-        self.claims.enter(members)
+    def enter(self, members: Iterable[tuple[NodeId, int]], leaving: Collection[NodeId] = ()) -> None:
+        """Go by another view: who is up or leaving, and not given up by everybody, with incarnations."""
+        self.claims.enter(members, leaving)
 
     def show(self, owner: NodeId) -> None:
         """A node is in: its names are seen."""
@@ -251,6 +254,7 @@ class Names:
     def hide(self, owner: NodeId) -> None:
         """A node is down or gone: its names are seen no more."""
         self._tell(self.index.hide(owner))
+        self.claims.forget(owner)
         self.claims.go_on()
 
     # --- what the claims decide: see the port
@@ -274,9 +278,15 @@ class Names:
 
     def retry(self, number: int) -> None:
         """Claim again in a while."""
-        wait_s = self._retries.get(number, self.options.retry_s)
-        self._retries[number] = min(wait_s * 2, _MOST_RETRY_S)
-        asyncio.get_running_loop().call_later(wait_s, self.claims.again, number)
+        claimed = self._claimed.get(number)
+        if claimed is not None and not claimed.waits:
+            claimed.waits = True
+            asyncio.get_running_loop().call_later(claimed.retry_s, self._again, number, claimed)
+            claimed.retry_s = min(claimed.retry_s * 2, _MOST_RETRY_S)
+
+    def _again(self, number: int, claimed: _Claimed) -> None:
+        claimed.waits = False
+        self.claims.again(number)
 
     def won(self, key: str, serial: int, epoch: int) -> None:
         """Write the own row again."""
@@ -308,7 +318,7 @@ class Names:
         if self._awaited:
             self._tell_arrivals(change.key for change in changes)
         self.claims.go_on()
-        if self.claims.conflicts:
+        if not self.claims.is_at_rest:
             self._is_open_matter.set()
 
     def _tell(self, events: list[NameEvent]) -> None:
@@ -330,7 +340,11 @@ class Names:
                 continue
             if type(message) is Flushed:
                 self._replication.seek(source, message.versions)
+            elif type(message) is Claim or type(message) is Dropped:
+                self._replication.seek(source, {source: message.version})
             self.claims.receive(source, message)
+        if not self.claims.is_at_rest:
+            self._is_open_matter.set()
 
     def _send(self, node: NodeId, message: NameMessage) -> None:
         if not self._outgoing:
@@ -344,19 +358,18 @@ class Names:
 
     async def _look_again(self) -> None:
         """Say again what may have been lost: everything is asked until it is answered."""
-        claims = self.claims
         while True:
-            if not claims.open_claims and not claims.conflicts and (claims.is_flushed or not claims.is_flushing):
+            if self.claims.is_at_rest:
                 self._is_open_matter.clear()
                 await self._is_open_matter.wait()
             await asyncio.sleep(_LOOK_AGAIN_S)
-            for number in self.claims.open_claims:
-                if number not in self._retries:
-                    self.claims.again(number)
-            if self.claims.is_flushing and not self.claims.is_flushed:
-                self.claims.ask_for_flush()
-            if self.claims.conflicts:
-                self.claims.settle()
+            self._repeat()
+
+    def _repeat(self) -> None:
+        for number in self.claims.open_claims:
+            if not self._claimed[number].waits:
+                self.claims.again(number)
+        self.claims.look_again()
 
 
 class _Rows:

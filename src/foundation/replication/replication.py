@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 from msgspec import Raw
@@ -51,6 +51,13 @@ class Wire(Protocol):
         ...
 
 
+class _Wanted(NamedTuple):
+    source: NodeId
+    """Who was asked."""
+    at: float
+    """When there was progress last."""
+
+
 class Replication:
     """One node's part in the replicated state; an async context manager. Use it on its own event loop only."""
 
@@ -75,8 +82,8 @@ class Replication:
         """Since when the owners of these tables are down."""
         self._behind: dict[NodeId, None] = {}
         """Present nodes that did not get everything."""
-        self._wanted: dict[NodeId, float] = {}
-        """Tables of which somebody was asked for more, with the time of the latest progress."""
+        self._wanted: dict[NodeId, _Wanted] = {}
+        """Tables of which somebody was asked for more."""
         self._is_short = asyncio.Event()
         """Somebody lacks rows, here or elsewhere."""
         self._serving: dict[tuple[NodeId, NodeId], None] = {}
@@ -145,11 +152,13 @@ class Replication:
         self._behind.pop(node, None)
         self._lost.pop(node, None)
         self._compare(node, answer_wanted=False)
+        self._ask_others(node)
 
     def went(self, node: NodeId) -> None:
         """A node is not present: nothing reaches it until it comes again."""
         self._present.pop(node, None)
         self._behind.pop(node, None)
+        self._ask_others(node)
 
     def lost(self, node: NodeId) -> None:
         """A node is down. All who are left get what any of them has of its table, which is kept for a while."""
@@ -207,7 +216,7 @@ class Replication:
         if owner not in self._present and owner not in self._lost:  # somebody else had it: kept for a while
             self._lost[owner] = now
         if owner in self._wanted:
-            self._wanted[owner] = now
+            self._wanted[owner] = self._wanted[owner]._replace(at=now)
             if self.replica.version(owner) >= delta.goal and not self.replica.is_behind(owner):
                 del self._wanted[owner]
         elif self.replica.is_behind(owner):
@@ -216,8 +225,19 @@ class Replication:
 
     def _want(self, node: NodeId, want: Want) -> None:
         if want.owner not in self._wanted and self._send(node, want):
-            self._wanted[want.owner] = self._clock.now()
+            self._wanted[want.owner] = _Wanted(node, self._clock.now())
             self._is_short.set()
+
+    def _ask_others(self, node: NodeId) -> None:
+        """Ask somebody else, or anew, for what a node was asked for that will not answer that any more."""
+        for owner in [owner for owner, wanted in self._wanted.items() if wanted.source == node]:
+            self._ask_anybody(owner)
+
+    def _ask_anybody(self, owner: NodeId) -> None:
+        del self._wanted[owner]
+        if self._present:
+            source = owner if owner in self._present else sources.chance().choice(list(self._present))
+            self._compare(source, answer_wanted=True)
 
     def _handle(self, source: NodeId, note: Note) -> None:
         handler = self._handlers.get(note.service)
@@ -325,9 +345,5 @@ class Replication:
                     del self._behind[node]
                     self._compare(node, answer_wanted=True)
             late = self._clock.now() - self._options.want_timeout_s
-            for owner, at in list(self._wanted.items()):
-                if at < late:
-                    del self._wanted[owner]
-                    if self._present:
-                        source = owner if owner in self._present else sources.chance().choice(list(self._present))
-                        self._compare(source, answer_wanted=True)
+            for owner in [owner for owner, wanted in self._wanted.items() if wanted.at < late]:
+                self._ask_anybody(owner)

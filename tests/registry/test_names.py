@@ -1,0 +1,107 @@
+"""The shell around the claims, over a wire that notes what it is given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+import pytest
+
+from foundation.core.channels import Channel
+from foundation.core.identity import NodeId
+from foundation.errors import CallTimeout
+from foundation.registry import NAMES, NameRow, Names, RegistryOptions
+from foundation.registry.claims import view_of
+from foundation.registry.messages import Claim, NameMessage, Retry
+from foundation.replication import Replication
+from foundation.replication.messages import Message, Note, Want
+from tests.registry.claims_model import home_of
+
+ME, HOME = NodeId("me"), NodeId("home")
+MEMBERS = ((HOME, 1), (ME, 1))
+NAME = next(name for n in count() if home_of(NAMES + (name := str(n)), [ME, HOME]) == HOME)
+
+
+class NotedWire:
+    """Keeps what is sent."""
+
+    node_id = ME
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.has_room = True
+
+    def send(self, node: NodeId, frame: bytes, channel: Channel) -> None:
+        del node, channel
+        self.sent.append(msgspec.msgpack.decode(frame, type=Message))
+
+    def room(self, node: NodeId, channel: Channel) -> bool:
+        del node, channel
+        return self.has_room
+
+    async def wait_for_room(self, node: NodeId, channel: Channel) -> None:
+        pass
+
+    def said(self) -> Iterator[NameMessage]:
+        sent, self.sent = self.sent, []
+        for message in sent:
+            if isinstance(message, Note):
+                yield from msgspec.msgpack.decode(message.content, type=list[NameMessage])
+
+
+def started() -> tuple[NotedWire, Replication, Names]:
+    wire = NotedWire()
+    replication = Replication(wire, {NAMES: NameRow})
+    names = Names(replication, RegistryOptions(retry_s=0.0))
+    replication.came(HOME)
+    names.enter(MEMBERS)
+    names.show(HOME)
+    return wire, replication, names
+
+
+def hear(replication: Replication, *messages: NameMessage) -> None:
+    note = Note("names", msgspec.Raw(msgspec.msgpack.encode(messages)))
+    replication.receive(HOME, msgspec.msgpack.encode([note]), Channel.STATE)
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_claim_that_was_made_again_and_got_lost_is_repeated() -> None:
+    """It met another view once; the timer of that has run, so it is one of those that are asked until answered."""
+    wire, replication, names = started()
+    async with names:
+        registering = asyncio.ensure_future(names.register(NAME, 1, timeout_s=5))
+        await turns()
+        assert [type(message) for message in wire.said()] == [Claim]
+        wire.has_room = False
+        hear(replication, Retry(1), Retry(1))
+        await turns()
+        assert list(wire.said()) == []  # it was made again, and there was no room for it
+        wire.has_room = True
+        names._repeat()
+        await turns()
+        assert [type(message) for message in wire.said()] == [Claim]
+        registering.cancel()
+
+
+async def test_rows_that_a_claim_waits_for_are_fetched() -> None:
+    """They were left out for want of room, perhaps, and the claim came through."""
+    wire, replication, names = started()
+    mine = next(name for n in count() if home_of(NAMES + (name := str(n)), [ME, HOME]) == ME)
+    async with names:
+        wire.sent.clear()
+        hear(replication, Claim(1, NAMES + mine, 1, view_of(MEMBERS), 7, 1))
+        assert Want(HOME, 0) in wire.sent
+
+
+async def test_a_name_that_nobody_decides_about_is_a_timeout() -> None:
+    """The error says who was to decide."""
+    _, _, names = started()
+    async with names:
+        with pytest.raises(CallTimeout, match="node home is to"):
+            await names.register(NAME, 1, timeout_s=0.0)
