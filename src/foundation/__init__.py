@@ -12,7 +12,16 @@ Layout, from the top down; a package imports only from those below it::
 """
 
 from foundation.cluster import ANY, Cluster, ClusterInfo, current_cluster, start_cluster
-from foundation.cluster.module_calls import cluster_info, events, members, ref, send, start_process, stop_process
+from foundation.cluster.module_calls import (
+    cluster_info,
+    events,
+    members,
+    monitor,
+    ref,
+    send,
+    start_process,
+    stop_process,
+)
 from foundation.core.version import __version__
 from foundation.membership import (
     Member,
@@ -28,6 +37,9 @@ from foundation.membership import (
     MemberUpdated,
 )
 from foundation.processes import (
+    Ended,
+    EndReason,
+    Monitor,
     Process,
     ProcessInfo,
     Spec,
@@ -44,6 +56,8 @@ __all__ = [
     "ANY",
     "Cluster",
     "ClusterInfo",
+    "EndReason",
+    "Ended",
     "Member",
     "MemberDown",
     "MemberEvent",
@@ -55,6 +69,7 @@ __all__ = [
     "MemberUnreachable",
     "MemberUp",
     "MemberUpdated",
+    "Monitor",
     "Process",
     "ProcessInfo",
     "Spec",
@@ -66,6 +81,7 @@ __all__ = [
     "events",
     "idempotent",
     "members",
+    "monitor",
     "offload",
     "options",
     "ref",

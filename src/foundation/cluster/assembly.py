@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from foundation.cluster.member_monitors import MemberMonitors
 from foundation.cluster.wiring import Wiring
 from foundation.config import Config
 from foundation.core.sources import new_node_id
@@ -27,6 +28,7 @@ class Parts:
     replication: Replication
     names: Names
     discovery: Discovery
+    member_monitors: MemberMonitors
 
 
 async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
@@ -45,6 +47,8 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     replication = Replication(fabric.peers, {NAMES: NameRow}, config.replication)
     names = Names(replication, config.registry)
     Wiring(fabric, membership, host, replication, names).connect()
+    member_monitors = MemberMonitors(membership)
+    stack.callback(member_monitors.close)
     await stack.enter_async_context(fabric)
     await stack.enter_async_context(replication)
     await stack.enter_async_context(membership)
@@ -59,7 +63,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
 
     discovery = Discovery(strategies, announcement, found, config.discovery)
     await stack.enter_async_context(discovery)
-    return Parts(fabric, membership, host, replication, names, discovery)
+    return Parts(fabric, membership, host, replication, names, discovery, member_monitors)
 
 
 def _facts(config: Config) -> Facts:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 from foundation.cluster.assembly import Parts, assemble
@@ -17,13 +18,21 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
-    ArgumentError,
     NoEligibleNodeError,
     NotRunningError,
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
+from foundation.processes import (
+    Monitor,
+    ProcessInfo,
+    Spec,
+    as_process_class,
+    described,
+    process_id_of,
+    send,
+    wire_name_of,
+)
 from foundation.processes import Process as AnyProcess
-from foundation.processes import ProcessInfo, Spec, as_process_class, described, send, wire_name_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -168,29 +177,51 @@ class Cluster:
         return paths(members, fabric.node_id, fabric.peers.ways())
 
     async def start_process(
-        self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+        self,
+        cls: Callable[[*Ts], T] | Spec[T],
+        /,
+        *args: *Ts,
+        name: str | None = None,
+        node: Node | None = None,
+        link: object | None = None,
     ) -> T:
         """Start a process and return a reference to it, typed as its class.
 
         ``cls`` is a :class:`Process` class followed by its positional arguments, or a :func:`spec` when it takes
         keywords. ``node`` says where: a member, its id or its name; :data:`ANY` for whoever can run it and runs the
-        fewest; here by default. Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an
-        argument that does not fit (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`.
+        fewest; here by default. ``link`` is a reference to a process that shares its fate: when either ends otherwise
+        than in order (it crashes, its node goes) the other is stopped too, wherever it is.
+
+        Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an argument that does not fit
+        (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`, :class:`NoSuchProcessError`
+        when the process to link with is gone.
         """
         wanted = described(cls, args)
         host = self._running.host
+        linked = None if link is None else process_id_of(link)
         where = self._place(node, wanted)
         cls_to_start = as_process_class(wanted.cls)
-        started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name)
+        started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name, link=linked)
         return started  # type: ignore[no-any-return]
 
     async def stop_process(self, reference: object, reason: str = "stopped") -> None:
         """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs."""
-        process_id = reference.process_id if isinstance(reference, AnyProcess) else reference
-        if not isinstance(process_id, ProcessId):
-            message = f"expected a reference to a process, got {reference!r}"
-            raise ArgumentError(message)
-        await self._running.host.stop(process_id, reason)
+        await self._running.host.stop(process_id_of(reference), reason)
+
+    def monitor(self, target: object) -> Monitor:
+        """Watch a process or a member: await the result for its :class:`Ended`, or iterate over that one item.
+
+        ``target`` is a reference, a :class:`ProcessId` or a :class:`Member`. The end is told exactly once, with its
+        reason, also when the process had ended before. While a node is unreachable nothing is told; when it is down
+        that is the end, and nothing is told of a process that comes back with its node.
+
+        A reference by name means the process that has the name now; raises :class:`NoSuchNameError` when nobody has
+        it, :class:`Overloaded` when too much waits for its node.
+        """
+        parts = self._running
+        if isinstance(target, Member):
+            return Monitor(partial(parts.member_monitors.watch, target.node_id))
+        return Monitor(partial(parts.host.monitors.watch, process_id_of(target)))
 
     def ref(self, cls: Callable[..., T], name: str) -> T:
         """Return a reference by name, typed as ``cls`` (a process class or a Protocol).

@@ -9,17 +9,27 @@ from foundation.cluster.cluster import Node, current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.core.events import EventStream
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Spec
+from foundation.processes import Monitor, Spec
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
 async def start_process(
-    cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+    cls: Callable[[*Ts], T] | Spec[T],
+    /,
+    *args: *Ts,
+    name: str | None = None,
+    node: Node | None = None,
+    link: object | None = None,
 ) -> T:
     """See :meth:`foundation.Cluster.start_process`."""
-    return await current_cluster().start_process(cls, *args, name=name, node=node)
+    return await current_cluster().start_process(cls, *args, name=name, node=node, link=link)
+
+
+def monitor(target: object) -> Monitor:
+    """See :meth:`foundation.Cluster.monitor`."""
+    return current_cluster().monitor(target)
 
 
 async def stop_process(reference: object, reason: str = "stopped") -> None:

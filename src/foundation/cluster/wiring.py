@@ -66,6 +66,7 @@ class Wiring:
                 self.names.hide(node)
                 self.replication.lost(node)
             case MemberLeft():
+                self.host.node_left(node)
                 self.names.hide(node)
                 self.replication.left(node)
             case _:

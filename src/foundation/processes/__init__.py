@@ -6,20 +6,27 @@ from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.decorators import concurrent, idempotent, offload
+from foundation.processes.ended import Ended, EndReason
 from foundation.processes.host import Host
+from foundation.processes.monitor import Cancel, Monitor, Tell
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, as_process_class
+from foundation.processes.process import Process, as_process_class, process_id_of
 from foundation.processes.registering import register_type
 from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
 
 __all__ = [
     "Agent",
+    "Cancel",
+    "EndReason",
+    "Ended",
     "Host",
+    "Monitor",
     "Process",
     "ProcessInfo",
     "ProcessOptions",
     "Spec",
+    "Tell",
     "as_process_class",
     "cast",
     "concurrent",
@@ -29,6 +36,7 @@ __all__ = [
     "offload",
     "on_new_wire_name",
     "options",
+    "process_id_of",
     "register_type",
     "send",
     "spec",

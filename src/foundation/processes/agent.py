@@ -25,8 +25,14 @@ def agent_of(node: NodeId) -> ProcessId:
 class Office(Protocol):
     """The host as its agent sees it."""
 
-    async def start_encoded(self, cls: type, arguments: Raw, keywords: Keywords, name: str | None) -> ProcessId:
+    async def start_encoded(
+        self, cls: type, arguments: Raw, keywords: Keywords, name: str | None, link: ProcessId | None
+    ) -> ProcessId:
         """Start a process from encoded arguments."""
+        ...
+
+    def tie(self, process_id: ProcessId, other: ProcessId) -> None:
+        """Have a process stopped when another one ends otherwise than in order."""
         ...
 
     async def stop(self, process_id: ProcessId, reason: str) -> None:
@@ -45,7 +51,14 @@ class Agent(Process, wire_name="foundation:agent"):
         self._office = office
 
     @concurrent
-    async def start(self, wire_name: str, arguments: bytes, keywords: dict[str, bytes], name: str | None) -> ProcessId:
+    async def start(
+        self,
+        wire_name: str,
+        arguments: bytes,
+        keywords: dict[str, bytes],
+        name: str | None,
+        link: ProcessId | None = None,
+    ) -> ProcessId:
         """Start a process of a class that is known here; the arguments are as its constructor's caller encoded them.
 
         Raises UnknownProcessClassError, NameTakenError, or what the constructor or `started` raises.
@@ -55,12 +68,20 @@ class Agent(Process, wire_name="foundation:agent"):
             message = "every node has the one agent that it needs"
             raise UnknownProcessClassError(message)
         by_name = {key: Raw(value) for key, value in keywords.items()}
-        return await self._office.start_encoded(cls, Raw(arguments), by_name, name)
+        return await self._office.start_encoded(cls, Raw(arguments), by_name, name, link)
 
     @concurrent
     async def stop(self, process_id: ProcessId, reason: str) -> None:
         """Stop a process of this node; raises NoSuchProcessError."""
         await self._office.stop(process_id, reason)
+
+    @concurrent
+    async def link(self, process_id: ProcessId, other: ProcessId) -> None:
+        """Have a process of this node stopped when another one ends otherwise than in order.
+
+        Raises NoSuchProcessError.
+        """
+        self._office.tie(process_id, other)
 
     @concurrent
     async def processes(self) -> list[ProcessInfo]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,27 +28,34 @@ from foundation.errors import (
     CodecError,
     NoSuchProcessError,
     NotRunningError,
+    RemoteError,
 )
 from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
 from foundation.processes.calling.calls import Calls
+from foundation.processes.calling.monitors import Monitors
 from foundation.processes.calling.reference import Address, Reference, reference_class
 from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
+from foundation.processes.ended import Ended, EndReason
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
+from foundation.processes.monitor import Monitor
 from foundation.processes.names import OwnNames
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Registrar, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
 from foundation.processes.serving.reception import Reception
-from foundation.processes.serving.requests import Requests
+from foundation.processes.serving.requests import Hook, Requests
 from foundation.processes.serving.running import ProcessInfo, Running
 from foundation.processes.serving.watchdog import Watchdog, watch, watch_no_longer
+from foundation.processes.spec import Spec
+from foundation.processes.ties import Ties
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_LEFT = EndReason.NODE_LEFT
 
 
 class _Seat:
@@ -61,6 +68,13 @@ class _Seat:
 
     def reference(self) -> Any:  # noqa: ANN401 - of the process's own class
         return self._host.reference(self._cls, self.process_id)
+
+    def monitor(self, target: ProcessId) -> Monitor:
+        return self._host.ties.monitor(self.process_id.serial, target)
+
+    async def start_linked(self, wanted: Spec[Any], name: str | None) -> Any:  # noqa: ANN401 - of the class wanted
+        cls = as_process_class(wanted.cls)
+        return await self._host.start(cls, wanted.args, wanted.kwargs, name=name, link=self.process_id)
 
 
 class Host:
@@ -80,6 +94,10 @@ class Host:
         self._clock = clock or sources.clock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
         self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
+        self.monitors = Monitors(self.calls)
+        self.ties = Ties(self.monitors, self)
+        self.ended: list[Callable[[int], None]] = []
+        """Called with the serial of each process that has ended, before its monitors are told."""
         self._requests = Requests(wire, self.codec)
         self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
@@ -114,12 +132,14 @@ class Host:
         self._open = False
         try:
             async with self._scope, TaskScope("stop processes") as stopping:
-                tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
+                tasks = [
+                    stopping.start(running.stop("the node stops", _LEFT), running.label) for running in self._all()
+                ]
                 if tasks:
                     await asyncio.wait(tasks)
                 agent = self._running.get(AGENT_SERIAL)
                 if agent is not None:
-                    await agent.stop("the node stops")
+                    await agent.stop("the node stops", _LEFT)
         finally:
             self.calls.close()
             self._reception.close()
@@ -152,6 +172,10 @@ class Host:
         """Act on a MessagePack array of frames of one channel; never raises, whatever the bytes are."""
         self._reception.receive(source, batch, channel)
 
+    def node_left(self, node: NodeId) -> None:
+        """Tell monitors that a node has left; :meth:`node_down` is to follow."""
+        self.monitors.node_gone(node, EndReason.NODE_LEFT)
+
     def node_down(self, node: NodeId) -> None:
         """End what waits for that node with NodeDown, and cancel what runs on its behalf."""
         self.calls.node_down(node)
@@ -159,14 +183,20 @@ class Host:
         self._reception.node_down(node)
 
     async def start(
-        self, cls: type[T], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, name: str | None = None
+        self,
+        cls: type[T],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        link: ProcessId | None = None,
     ) -> T:
         """Start a process here and return its reference; raises what its constructor or `started` raises.
 
         The arguments are checked, copied and converted to their annotations, as if they came from afar.
         """
         arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
-        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name)
+        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name, link)
         return self.reference(cls, process_id)
 
     async def start_on(
@@ -177,16 +207,19 @@ class Host:
         kwargs: dict[str, Any] | None = None,
         *,
         name: str | None = None,
+        link: ProcessId | None = None,
     ) -> T:
         """Start a process on another node, whose agent must know the class."""
         if node == self.node_id:
-            return await self.start(cls, args, kwargs, name=name)
+            return await self.start(cls, args, kwargs, name=name, link=link)
         arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
         by_name = {key: bytes(value) for key, value in (keywords or {}).items()}
-        process_id = await self.agent(node).start(wire_name_of(cls), arguments, by_name, name)
+        process_id = await _told(self.agent(node).start(wire_name_of(cls), arguments, by_name, name, link))
         return self.reference(cls, process_id)
 
-    async def start_encoded(self, cls: type, arguments: Raw, keywords: Keywords, name: str | None) -> ProcessId:
+    async def start_encoded(
+        self, cls: type, arguments: Raw, keywords: Keywords, name: str | None, link: ProcessId | None = None
+    ) -> ProcessId:
         """Start a process from encoded arguments."""
         if not self._open:
             message = "this node is stopped and starts no processes"
@@ -209,12 +242,22 @@ class Host:
         except BaseException:
             self.names.release(process_id.serial)
             raise
+        if link is not None:
+            await self._link(process_id, link)
         return process_id
+
+    def tie(self, process_id: ProcessId, other: ProcessId) -> None:
+        """Have a process of this node stopped when another one ends otherwise than in order."""
+        if process_id.serial not in self._running or process_id.node != self.node_id:
+            message = f"there is no process {process_id}"
+            raise NoSuchProcessError(message)
+        # The other one is new: when it has ended before this was known, it cannot have been in use.
+        self.ties.link(process_id.serial, other, must_run=False)
 
     async def stop(self, process_id: ProcessId, reason: str = "") -> None:
         """Stop a process, wherever it runs; raises NoSuchProcessError."""
         if process_id.node != self.node_id:
-            return await self.agent(process_id.node).stop(process_id, reason)
+            return await _told(self.agent(process_id.node).stop(process_id, reason))
         running = self._running.get(process_id.serial)
         if running is None or process_id.serial == AGENT_SERIAL:
             message = f"there is no process {process_id}"
@@ -274,9 +317,37 @@ class Host:
         self._running[process_id.serial] = running
         await running.start(instance, self._scope, self._workers, self._ended)
 
+    async def _link(self, started: ProcessId, other: ProcessId) -> None:
+        """Link a new process with one that runs; who cannot be linked is stopped again."""
+        try:
+            if other.node == self.node_id:
+                self.tie(other, started)
+            else:
+                await _told(self.agent(other.node).link(other, started))
+        except BaseException as error:
+            if (running := self._running.get(started.serial)) is not None:
+                await running.stop(f"it could not be linked with {other}: {error}")
+            raise
+        if started.serial in self._running:
+            self.ties.link(started.serial, other, must_run=True)
+
+    def deliver_ended(self, serial: int, ended: Ended) -> None:
+        """Give a process of this node the end of another one to handle."""
+        if (running := self._running.get(serial)) is not None:
+            running.tell(Hook("handle_ended", lambda process: process.handle_ended(ended)))
+
+    def end_linked(self, serial: int, reason: str) -> None:
+        """Stop a process of this node because one that it is linked with has ended."""
+        if (running := self._running.get(serial)) is not None and not self._scope.is_closed:
+            self._scope.start(running.stop(reason, EndReason.LINKED), f"stop {running.label}")
+
     def _ended(self, running: Running) -> None:
-        self._running.pop(running.process_id.serial, None)
-        self.names.release(running.process_id.serial)
+        serial = running.process_id.serial
+        self._running.pop(serial, None)
+        self.ties.release(serial)
+        self.names.release(serial)
+        for ended in self.ended:
+            ended(serial)
 
     def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
         as_process_class(cls)
@@ -293,3 +364,13 @@ class Host:
         if made is None:
             made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
         return made(address, self.options.call_timeout_s)
+
+
+async def _told(call: Awaitable[T]) -> T:
+    """Take the word of another node's agent for it that a process does not exist."""
+    try:
+        return await call
+    except RemoteError as error:
+        if error.error_type == f"{NoSuchProcessError.__module__}:{NoSuchProcessError.__qualname__}":
+            raise NoSuchProcessError(str(error.args[0]).partition(": ")[2]) from None
+        raise
