@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
@@ -18,6 +18,7 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
+    CallTimeout,
     NoEligibleNodeError,
     NotRunningError,
 )
@@ -33,6 +34,7 @@ from foundation.processes import (
     wire_name_of,
 )
 from foundation.processes import Process as AnyProcess
+from foundation.registry import Groups, Presence, Registry
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -96,6 +98,7 @@ class Cluster:
         async with AsyncExitStack() as stack:
             parts = await assemble(self.config, stack)
             await self._look_around(parts)
+            await self._catch_up(parts)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
             parts.membership.become(MemberStatus.UP)
@@ -232,6 +235,29 @@ class Cluster:
         found: T = self._running.host.ref(cls, name)
         return found
 
+    @property
+    def registry(self) -> Registry:
+        """Names of processes: register and unregister them, their metadata, look them up, watch them."""
+        return self._running.registry
+
+    @property
+    def groups(self) -> Groups:
+        """Groups of processes: join, leave, members, publish, call all; ``groups("scope")`` are those of a scope."""
+        return self._running.groups
+
+    @property
+    def presence(self) -> Presence:
+        """Who is present in which topic: track, update, untrack, list, watch."""
+        return self._running.presence
+
+    async def register(self, name: str, reference: object, metadata: Mapping[str, Any] | None = None) -> None:
+        """Give a process, of any node, a name; see :meth:`foundation.registry.Registry.register`."""
+        await self._running.registry.register(name, reference, metadata)
+
+    async def unregister(self, name: str) -> None:
+        """Take a name back from the process that has it; raises :class:`NoSuchNameError`."""
+        await self._running.registry.unregister(name)
+
     def whereis(self, name: str) -> ProcessId | None:
         """Return which process has a name, as far as this node has heard: at once, without asking anybody."""
         return self._running.names.known(name)
@@ -239,6 +265,21 @@ class Cluster:
     async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
         """Wait until somebody has a name and return who; raises :class:`CallTimeout`."""
         return await self._running.names.await_name(name, timeout_s)
+
+    async def wait_for_sync(self, timeout_s: float | None = 5.0) -> None:
+        """Wait until all members know the names, groups and presences that this node knew when it was called.
+
+        That is: they hold what this node had written, and it holds what they had. Who goes down meanwhile is not
+        waited for. Raises :class:`CallTimeout` with the names of those who did not confirm it, such as unreachable
+        ones.
+        """
+        parts = self._running
+        me = parts.fabric.node_id
+        await parts.sync.wait(
+            lambda: [member.node_id for member in parts.membership.members() if member.node_id != me],
+            self._name_of,
+            timeout_s,
+        )
 
     async def send(self, target: object, message: object) -> None:
         """Give a plain message to a process, named or by reference; it lands in ``handle_message``. No reply."""
@@ -268,6 +309,17 @@ class Cluster:
             met = looking.start(parts.membership.met_somebody(), "met somebody")
             await asyncio.wait({round_over, met}, return_when=asyncio.FIRST_COMPLETED)
         await parts.membership.settle(self.config.join_timeout_s)
+
+    async def _catch_up(self, parts: Parts) -> None:
+        """Hold what those who were met hold, as far as they are quick about it."""
+        try:
+            present = parts.replication.present
+            await parts.sync.wait(lambda: present, lambda node: node[:8], self.config.join_timeout_s)
+        except CallTimeout as error:
+            logger.warning("%s starts with less than the others know: %s", self.name, error)
+
+    def _name_of(self, node: NodeId) -> str:
+        return next((member.name for member in self.members() if member.node_id == node), node[:8])
 
     def _find(self, node: Member | NodeId | str) -> NodeId:
         if isinstance(node, Member):

@@ -1,10 +1,10 @@
 """Processes: state behind methods that are called the same from near and far."""
 
-from foundation.processes.agent import Agent
+from foundation.processes.agent import AGENT_SERIAL, Agent, told
 from foundation.processes.calling.verbs import cast, options, send
+from foundation.processes.catalog import class_with, wire_name_of
 from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
-from foundation.processes.catalog import wire_name_of
 from foundation.processes.decorators import concurrent, idempotent, offload
 from foundation.processes.ended import Ended, EndReason
 from foundation.processes.host import Host
@@ -16,6 +16,7 @@ from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
 
 __all__ = [
+    "AGENT_SERIAL",
     "Agent",
     "Cancel",
     "EndReason",
@@ -29,6 +30,7 @@ __all__ = [
     "Tell",
     "as_process_class",
     "cast",
+    "class_with",
     "concurrent",
     "described",
     "idempotent",
@@ -40,5 +42,6 @@ __all__ = [
     "register_type",
     "send",
     "spec",
+    "told",
     "wire_name_of",
 ]

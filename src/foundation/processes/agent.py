@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
 
 from msgspec import Raw
 
 from foundation.core.identity import NodeId, ProcessId
-from foundation.errors import UnknownProcessClassError
+from foundation.errors import NoSuchProcessError, RemoteError, UnknownProcessClassError
 from foundation.processes import catalog
 from foundation.processes.decorators import concurrent
 from foundation.processes.messages import Keywords
@@ -15,11 +16,25 @@ from foundation.processes.process import Process
 from foundation.processes.serving.running import ProcessInfo
 
 AGENT_SERIAL = 0
+BUILT_IN = "foundation:"
+"""How the wire names of the processes begin that every node has."""
+
+T = TypeVar("T")
 
 
 def agent_of(node: NodeId) -> ProcessId:
     """Return the identity of a node's agent."""
     return ProcessId(node, AGENT_SERIAL)
+
+
+async def told(call: Awaitable[T]) -> T:
+    """Await a call to a built-in process, and take its word for it that a process does not exist."""
+    try:
+        return await call
+    except RemoteError as error:
+        if error.error_type == f"{NoSuchProcessError.__module__}:{NoSuchProcessError.__qualname__}":
+            raise NoSuchProcessError(str(error.args[0]).partition(": ")[2]) from None
+        raise
 
 
 class Office(Protocol):
@@ -64,8 +79,8 @@ class Agent(Process, wire_name="foundation:agent"):
         Raises UnknownProcessClassError, NameTakenError, or what the constructor or `started` raises.
         """
         cls = catalog.find(wire_name)
-        if issubclass(cls, Agent):
-            message = "every node has the one agent that it needs"
+        if wire_name.startswith(BUILT_IN):
+            message = f"every node has the one {cls.__name__.lower()} that it needs"
             raise UnknownProcessClassError(message)
         by_name = {key: Raw(value) for key, value in keywords.items()}
         return await self._office.start_encoded(cls, Raw(arguments), by_name, name, link)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,9 +28,8 @@ from foundation.errors import (
     CodecError,
     NoSuchProcessError,
     NotRunningError,
-    RemoteError,
 )
-from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
+from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of, told
 from foundation.processes.calling.calls import Calls
 from foundation.processes.calling.monitors import Monitors
 from foundation.processes.calling.reference import Address, Reference, reference_class
@@ -110,6 +109,7 @@ class Host:
         self.stuck: Callable[[bool], None] = lambda _is_stuck: None
         """Called in another thread when the event loop has stood still for ``stuck_after_s``, and when it goes on."""
         self._last_serial = AGENT_SERIAL
+        self._builtin: dict[int, Process] = {AGENT_SERIAL: Agent(self)}
         self._posted = 0
         self._open = False
 
@@ -120,10 +120,10 @@ class Host:
         self._open = True
         if self.options.slow_handler_s is not None:
             self._watchdog = watch(self.options, self.stuck)
-        agent_id = agent_of(self.node_id)
-        agent = Agent(self)
-        take_seat(agent, _Seat(self, agent_id, Agent))
-        await self._run(agent, agent_id, None, self._binding(Agent))
+        for serial, process in self._builtin.items():
+            process_id = ProcessId(self.node_id, serial)
+            take_seat(process, _Seat(self, process_id, type(process)))
+            await self._run(process, process_id, None, self._binding(type(process)))
         return self
 
     async def __aexit__(
@@ -137,9 +137,8 @@ class Host:
                 ]
                 if tasks:
                     await asyncio.wait(tasks)
-                agent = self._running.get(AGENT_SERIAL)
-                if agent is not None:
-                    await agent.stop("the node stops", _LEFT)
+                for builtin in list(self._running.values()):
+                    await builtin.stop("the node stops", _LEFT)
         finally:
             self.calls.close()
             self._reception.close()
@@ -182,6 +181,10 @@ class Host:
         self._requests.node_down(node)
         self._reception.node_down(node)
 
+    def build_in(self, serial: int, process: Process) -> None:
+        """Have a process run as long as this host, under a serial below that of the agent; before it is started."""
+        self._builtin[serial] = process
+
     async def start(
         self,
         cls: type[T],
@@ -214,7 +217,7 @@ class Host:
             return await self.start(cls, args, kwargs, name=name, link=link)
         arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
         by_name = {key: bytes(value) for key, value in (keywords or {}).items()}
-        process_id = await _told(self.agent(node).start(wire_name_of(cls), arguments, by_name, name, link))
+        process_id = await told(self.agent(node).start(wire_name_of(cls), arguments, by_name, name, link))
         return self.reference(cls, process_id)
 
     async def start_encoded(
@@ -248,30 +251,36 @@ class Host:
 
     def tie(self, process_id: ProcessId, other: ProcessId) -> None:
         """Have a process of this node stopped when another one ends otherwise than in order."""
-        if process_id.serial not in self._running or process_id.node != self.node_id:
-            message = f"there is no process {process_id}"
-            raise NoSuchProcessError(message)
+        self.class_of(process_id)
         # The other one is new: when it has ended before this was known, it cannot have been in use.
         self.ties.link(process_id.serial, other, must_run=False)
 
     async def stop(self, process_id: ProcessId, reason: str = "") -> None:
         """Stop a process, wherever it runs; raises NoSuchProcessError."""
         if process_id.node != self.node_id:
-            return await _told(self.agent(process_id.node).stop(process_id, reason))
+            return await told(self.agent(process_id.node).stop(process_id, reason))
         running = self._running.get(process_id.serial)
-        if running is None or process_id.serial == AGENT_SERIAL:
+        if running is None or process_id.serial <= AGENT_SERIAL:
             message = f"there is no process {process_id}"
             raise NoSuchProcessError(message)
         return await running.stop(reason)
 
     def processes(self) -> list[ProcessInfo]:
-        """Describe the processes that run here, the built-in agent not."""
+        """Describe the processes that run here, the built-in ones not."""
         return [running.info() for running in self._all()]
+
+    def class_of(self, process_id: ProcessId) -> type:
+        """Return the class of a process that runs here; raises NoSuchProcessError."""
+        running = self._running.get(process_id.serial)
+        if running is None or process_id.node != self.node_id:
+            message = f"there is no process {process_id} on this node, or no longer"
+            raise NoSuchProcessError(message)
+        return running.binding.cls
 
     @property
     def process_count(self) -> int:
-        """How many processes run here, the built-in agent not counted."""
-        return max(len(self._running) - 1, 0)
+        """How many processes run here, the built-in ones not counted."""
+        return sum(serial > AGENT_SERIAL for serial in self._running)
 
     def reference(self, cls: type[T], process_id: ProcessId) -> T:
         """Return a reference to a process, as a ``cls``."""
@@ -305,12 +314,24 @@ class Host:
         if self._posted % self.options.turn_messages == 0:
             await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran
 
+    def post_at_once(self, target: ProcessId, frame: Message, channel: Channel = Channel.EVENTS) -> bool:
+        """Send a frame that nobody answers, unless that would mean to wait; raises NotDelivered."""
+        if target in self.calls.holds.held or not self._wire.room(target.node, channel):
+            return False
+        self._wire.send(target.node, self.codec.encode(frame), channel)
+        return True
+
+    def encode_plain(self, message: object) -> tuple[str, Raw]:
+        """Encode a message for processes of any class; raises ArgumentError for what cannot travel."""
+        kind, body = self._binding(Process).plain.encode(message)
+        return kind, Raw(body)
+
     def known(self, name: str) -> ProcessId | None:
         """Return the process that has the name, as far as this node knows."""
         return self.names.known(name)
 
     def _all(self) -> list[Running]:
-        return [running for serial, running in self._running.items() if serial != AGENT_SERIAL]
+        return [running for serial, running in self._running.items() if serial > AGENT_SERIAL]
 
     async def _run(self, instance: Process, process_id: ProcessId, name: str | None, binding: Binding) -> None:
         running = Running(process_id, name, binding, self._requests, self.options, self._clock)
@@ -323,7 +344,7 @@ class Host:
             if other.node == self.node_id:
                 self.tie(other, started)
             else:
-                await _told(self.agent(other.node).link(other, started))
+                await told(self.agent(other.node).link(other, started))
         except BaseException as error:
             if (running := self._running.get(started.serial)) is not None:
                 await running.stop(f"it could not be linked with {other}: {error}")
@@ -364,13 +385,3 @@ class Host:
         if made is None:
             made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
         return made(address, self.options.call_timeout_s)
-
-
-async def _told(call: Awaitable[T]) -> T:
-    """Take the word of another node's agent for it that a process does not exist."""
-    try:
-        return await call
-    except RemoteError as error:
-        if error.error_type == f"{NoSuchProcessError.__module__}:{NoSuchProcessError.__qualname__}":
-            raise NoSuchProcessError(str(error.args[0]).partition(": ")[2]) from None
-        raise

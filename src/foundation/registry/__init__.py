@@ -1,8 +1,40 @@
-"""Names of processes, unique in the whole cluster while it is whole, and one of each after a heal."""
+"""Names, unique in the whole cluster while it is whole, and one of each after a heal; groups; presence."""
 
+from foundation.registry.clerk import CLERK_SERIAL, Clerk, GroupCount, Holdings, clerk_of
 from foundation.registry.events import NameEvent, NameReason
+from foundation.registry.group_table import GROUPS, GroupChange, GroupMember, GroupRow, GroupTable
+from foundation.registry.groups import Groups
 from foundation.registry.names import Names
 from foundation.registry.options import RegistryOptions
+from foundation.registry.presence import Presence
+from foundation.registry.presence_table import PRESENCE, PresenceDiff, PresenceMeta, PresenceRow, PresenceTable
+from foundation.registry.registry import NameWatch, Registry
 from foundation.registry.rows import NAMES, NameRow
 
-__all__ = ["NAMES", "NameEvent", "NameReason", "NameRow", "Names", "RegistryOptions"]
+__all__ = [
+    "CLERK_SERIAL",
+    "GROUPS",
+    "NAMES",
+    "PRESENCE",
+    "Clerk",
+    "GroupChange",
+    "GroupCount",
+    "GroupMember",
+    "GroupRow",
+    "GroupTable",
+    "Groups",
+    "Holdings",
+    "NameEvent",
+    "NameReason",
+    "NameRow",
+    "NameWatch",
+    "Names",
+    "Presence",
+    "PresenceDiff",
+    "PresenceMeta",
+    "PresenceRow",
+    "PresenceTable",
+    "Registry",
+    "RegistryOptions",
+    "clerk_of",
+]
