@@ -18,7 +18,7 @@ from foundation.membership import (
     MemberUp,
 )
 from foundation.processes import Host
-from foundation.registry import CLERK_SERIAL, Clerk, GroupTable, Names, PresenceTable
+from foundation.registry import CLERK_SERIAL, Clerk, GroupTable, NameLoss, Names, PresenceTable
 from foundation.replication import Replication
 
 _OF_REPLICATION = {Channel.STATE, Channel.COPIES}
@@ -46,6 +46,7 @@ class Wiring:
         self.host.names = self.names
         self.host.ended += [self.groups.release, self.presence.release]
         self.host.build_in(CLERK_SERIAL, Clerk(self.host, self.names, self.groups, self.presence))
+        NameLoss(self.host, self.names)
         self.host.stuck = self.fabric.tell_stuck
 
     def _receive(self, node: NodeId, frames: bytes | memoryview, channel: Channel) -> None:

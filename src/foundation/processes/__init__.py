@@ -3,6 +3,7 @@
 from foundation.processes.agent import AGENT_SERIAL, Agent, told
 from foundation.processes.calling.verbs import cast, options, send
 from foundation.processes.catalog import class_with, wire_name_of
+from foundation.processes.catalog import get as known_class
 from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
 from foundation.processes.decorators import concurrent, idempotent, offload
@@ -12,6 +13,7 @@ from foundation.processes.monitor import Cancel, Monitor, Tell
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class, process_id_of
 from foundation.processes.registering import register_type
+from foundation.processes.serving.requests import Hook
 from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
 
@@ -21,6 +23,7 @@ __all__ = [
     "Cancel",
     "EndReason",
     "Ended",
+    "Hook",
     "Host",
     "Monitor",
     "Process",
@@ -34,6 +37,7 @@ __all__ = [
     "concurrent",
     "described",
     "idempotent",
+    "known_class",
     "known_wire_names",
     "offload",
     "on_new_wire_name",

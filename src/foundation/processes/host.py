@@ -35,7 +35,7 @@ from foundation.processes.calling.monitors import Monitors
 from foundation.processes.calling.reference import Address, Reference, reference_class
 from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.ended import Ended, EndReason
+from foundation.processes.ended import EndReason
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
 from foundation.processes.monitor import Monitor
@@ -95,7 +95,7 @@ class Host:
         self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
         self.monitors = Monitors(self.calls)
         self.ties = Ties(self.monitors, self)
-        self.ended: list[Callable[[int], None]] = []
+        self.ended: list[Callable[[int], object]] = []
         """Called with the serial of each process that has ended, before its monitors are told."""
         self._requests = Requests(wire, self.codec)
         self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
@@ -352,15 +352,16 @@ class Host:
         if started.serial in self._running:
             self.ties.link(started.serial, other, must_run=True)
 
-    def deliver_ended(self, serial: int, ended: Ended) -> None:
-        """Give a process of this node the end of another one to handle."""
+    def tell(self, serial: int, hook: Hook) -> None:
+        """Have a process of this node do something between two messages; nothing, when it has ended."""
         if (running := self._running.get(serial)) is not None:
-            running.tell(Hook("handle_ended", lambda process: process.handle_ended(ended)))
+            running.tell(hook)
 
-    def end_linked(self, serial: int, reason: str) -> None:
-        """Stop a process of this node because one that it is linked with has ended."""
+    def end(self, serial: int, reason: str, kind: EndReason) -> None:
+        """Let a process of this node take no more messages, and end."""
         if (running := self._running.get(serial)) is not None and not self._scope.is_closed:
-            self._scope.start(running.stop(reason, EndReason.LINKED), f"stop {running.label}")
+            running.close(reason, kind)
+            self._scope.start(running.stop(reason), f"stop {running.label}")
 
     def _ended(self, running: Running) -> None:
         serial = running.process_id.serial

@@ -8,17 +8,18 @@ from foundation.core.identity import ProcessId
 from foundation.processes.calling.monitors import Monitors
 from foundation.processes.ended import Ended, EndReason
 from foundation.processes.monitor import Cancel, Monitor, Tell
+from foundation.processes.serving.requests import Hook
 
 
 class Holder(Protocol):
     """The host, as far as ties go."""
 
-    def deliver_ended(self, serial: int, ended: Ended) -> None:
-        """Give a process of this node the end of another one to handle."""
+    def tell(self, serial: int, hook: Hook) -> None:
+        """Have a process of this node do something between two messages."""
         ...
 
-    def end_linked(self, serial: int, reason: str) -> None:
-        """Stop a process of this node because one that it is linked with has ended."""
+    def end(self, serial: int, reason: str, kind: EndReason) -> None:
+        """Stop a process of this node."""
         ...
 
 
@@ -41,7 +42,7 @@ class Ties:
             def tell(ended: Ended | None) -> None:
                 answer(ended)
                 if ended is not None:
-                    self._holder.deliver_ended(serial, ended)
+                    self._holder.tell(serial, Hook("handle_ended", lambda process: process.handle_ended(ended)))
 
             return self._tie(serial, target, tell)
 
@@ -56,7 +57,7 @@ class Ties:
         def tell(ended: Ended | None) -> None:
             if ended is None or ended.is_normal or (ended.reason is EndReason.NO_SUCH_PROCESS and not must_run):
                 return
-            self._holder.end_linked(serial, f"linked {ended}")
+            self._holder.end(serial, f"linked {ended}", EndReason.LINKED)
 
         self._tie(serial, other, tell)
 

@@ -4,6 +4,7 @@ from foundation.registry.clerk import CLERK_SERIAL, Clerk, GroupCount, Holdings,
 from foundation.registry.events import NameEvent, NameReason
 from foundation.registry.group_table import GROUPS, GroupChange, GroupMember, GroupRow, GroupTable
 from foundation.registry.groups import Groups
+from foundation.registry.name_loss import NameLoss
 from foundation.registry.names import Names
 from foundation.registry.options import RegistryOptions
 from foundation.registry.presence import Presence
@@ -25,6 +26,7 @@ __all__ = [
     "Groups",
     "Holdings",
     "NameEvent",
+    "NameLoss",
     "NameReason",
     "NameRow",
     "NameWatch",

@@ -109,11 +109,15 @@ class Running:
         if error is not None:
             raise error
 
-    async def stop(self, reason: str, kind: EndReason = EndReason.STOPPED) -> None:
-        """Refuse what waits; the current message and `stopping` have a limited time to finish."""
+    def close(self, reason: str, kind: EndReason) -> None:
+        """Take no more messages, and refuse what waits: the first part of :meth:`stop`."""
         if self._ending is None:
             self._ending = Ending(kind, reason)
         self._refuse_waiting()
+
+    async def stop(self, reason: str, kind: EndReason = EndReason.STOPPED) -> None:
+        """Refuse what waits; the current message and `stopping` have a limited time to finish."""
+        self.close(reason, kind)
         if self._task is asyncio.current_task():
             return
         limit = asyncio.get_running_loop().call_later(self._options.stop_timeout_s, self._run_out)
