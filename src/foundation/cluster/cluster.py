@@ -42,6 +42,7 @@ Ts = TypeVarTuple("Ts")
 logger = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 0.25
+_LEAST_CATCH_UP_S = 0.25
 
 
 class _Anywhere:
@@ -97,8 +98,10 @@ class Cluster:
         self._was_started = True
         async with AsyncExitStack() as stack:
             parts = await assemble(self.config, stack)
+            until = asyncio.get_running_loop().time() + self.config.join_timeout_s
             await self._look_around(parts)
-            await self._catch_up(parts)
+            if not self.config.observer:
+                await self._catch_up(parts, until)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
             parts.membership.become(MemberStatus.UP)
@@ -310,11 +313,12 @@ class Cluster:
             await asyncio.wait({round_over, met}, return_when=asyncio.FIRST_COMPLETED)
         await parts.membership.settle(self.config.join_timeout_s)
 
-    async def _catch_up(self, parts: Parts) -> None:
+    async def _catch_up(self, parts: Parts, until: float) -> None:
         """Hold what those who were met hold, as far as they are quick about it."""
+        present = parts.replication.present
+        left_s = max(until - asyncio.get_running_loop().time(), _LEAST_CATCH_UP_S)
         try:
-            present = parts.replication.present
-            await parts.sync.wait(lambda: present, lambda node: node[:8], self.config.join_timeout_s)
+            await parts.sync.wait(lambda: present, lambda node: node[:8], left_s)
         except CallTimeout as error:
             logger.warning("%s starts with less than the others know: %s", self.name, error)
 

@@ -7,9 +7,9 @@ from foundation.registry.groups import Groups
 from foundation.registry.name_loss import NameLoss
 from foundation.registry.names import Names
 from foundation.registry.options import RegistryOptions
-from foundation.registry.presence import Presence
+from foundation.registry.presence import Entries, Metas, Presence, Topics
 from foundation.registry.presence_table import PRESENCE, PresenceDiff, PresenceMeta, PresenceRow, PresenceTable
-from foundation.registry.registry import NameWatch, Registry
+from foundation.registry.registry import Metadata, NameWatch, Registry
 from foundation.registry.rows import NAMES, NameRow
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "NAMES",
     "PRESENCE",
     "Clerk",
+    "Entries",
     "GroupChange",
     "GroupCount",
     "GroupMember",
@@ -25,6 +26,8 @@ __all__ = [
     "GroupTable",
     "Groups",
     "Holdings",
+    "Metadata",
+    "Metas",
     "NameEvent",
     "NameLoss",
     "NameReason",
@@ -38,5 +41,6 @@ __all__ = [
     "PresenceTable",
     "Registry",
     "RegistryOptions",
+    "Topics",
     "clerk_of",
 ]

@@ -20,6 +20,8 @@ from foundation.registry.group_table import GroupChange, GroupMember, GroupTable
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+NOBODY = 0
+
 
 class Groups:
     """The groups of one scope; ``groups("other")`` are those of another one, in which the same name is another group.
@@ -121,20 +123,24 @@ class Groups:
         """Call a method of all members at once; give what each answers, or the error in its place, as they come.
 
         ``async for process_id, status in cluster.groups.call_all("workers", Worker.status, timeout_s=1)``. The members
-        are those of the moment when it begins; each answers once, at the latest with :class:`CallTimeout` after
-        ``timeout_s``, which is that of all calls unless it is given. Leaving the loop cancels the calls that are open.
-        Raises :class:`ArgumentError` for arguments that do not fit, before anything is sent.
+        are those of the moment when the first answer is asked for; each answers once, at the latest with
+        :class:`CallTimeout` after ``timeout_s``, which is that of all calls unless it is given. Leaving the loop
+        cancels the calls that are open. Raises :class:`ArgumentError` for arguments that do not fit, before anything
+        is sent.
         """
         cls = class_with(method)
         if cls is None:
             message = f"expected a method of a process class, such as Worker.status, got {method!r}"
             raise ArgumentError(message)
         limit_s = self._host.options.call_timeout_s if timeout_s is None else timeout_s
-        calls: list[tuple[ProcessId, Coroutine[Any, Any, T]]] = []
-        for member in self.members(group):
-            reference: Any = options(self._host.reference(cls, member.process_id), timeout_s=limit_s)
-            calls.append((member.process_id, getattr(reference, method.__name__)(*args)))
-        return _as_they_come(calls)
+
+        def call(target: ProcessId) -> Coroutine[Any, Any, T]:
+            reference: Any = options(self._host.reference(cls, target), timeout_s=limit_s)
+            made: Coroutine[Any, Any, T] = getattr(reference, method.__name__)(*args)
+            return made
+
+        call(ProcessId(self._table.me, NOBODY)).close()  # the arguments are checked, whether there is anybody or not
+        return _as_they_come(lambda: [member.process_id for member in self.members(group)], call)
 
     def _place(self, group: str) -> Place:
         return self.scope, group
@@ -150,18 +156,19 @@ class Groups:
 
 
 async def _as_they_come(
-    calls: list[tuple[ProcessId, Coroutine[Any, Any, T]]],
+    targets: Callable[[], list[ProcessId]], call: Callable[[ProcessId], Coroutine[Any, Any, T]]
 ) -> AsyncIterator[tuple[ProcessId, T | Exception]]:
     answers: asyncio.Queue[tuple[ProcessId, T | Exception]] = asyncio.Queue()
 
-    async def call(process_id: ProcessId, made: Coroutine[Any, Any, T]) -> None:
+    async def ask(target: ProcessId) -> None:
         try:
-            answers.put_nowait((process_id, await made))
+            answers.put_nowait((target, await call(target)))
         except Exception as error:  # noqa: BLE001 - it is the answer
-            answers.put_nowait((process_id, error))
+            answers.put_nowait((target, error))
 
     async with TaskScope("call all") as tasks:
-        for process_id, made in calls:
-            tasks.start(call(process_id, made), str(process_id))
-        for _ in calls:
+        asked = targets()
+        for target in asked:
+            tasks.start(ask(target), str(target))
+        for _ in asked:
             yield await answers.get()
