@@ -34,7 +34,7 @@ from foundation.processes import (
     wire_name_of,
 )
 from foundation.processes import Process as AnyProcess
-from foundation.registry import Groups, Presence, Registry
+from foundation.registry import Groups, Holdings, Presence, Registry, clerk_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -293,6 +293,11 @@ class Cluster:
         """Ask a member (this node by default) which processes it runs."""
         host = self._running.host
         return host.processes() if node is None else await host.agent(self._find(node)).processes()
+
+    async def holdings(self, node: Member | NodeId | str | None = None) -> Holdings:
+        """Ask a member (this node by default) which names and groups its processes have, for people."""
+        host = self._running.host
+        return await clerk_of(host, host.node_id if node is None else self._find(node)).holdings()
 
     @property
     def _running(self) -> Parts:
