@@ -280,7 +280,7 @@ class Host:
     @property
     def process_count(self) -> int:
         """How many processes run here, the built-in ones not counted."""
-        return sum(serial > AGENT_SERIAL for serial in self._running)
+        return max(len(self._running) - len(self._builtin), 0)
 
     def reference(self, cls: type[T], process_id: ProcessId) -> T:
         """Return a reference to a process, as a ``cls``."""
