@@ -128,3 +128,32 @@ def test_down_is_told_once_and_not_taken_back() -> None:
     assert [(ended.node, ended.reason) for ended in told] == [(node, EndReason.NODE_DOWN)] * 2
     assert sorted(ended.process_id is None for ended in told) == [False, True]
     assert (again.reason, again.text) == (EndReason.STOPPED, "later")
+
+
+async def link_with(cluster: Cluster, node: str, log: list[Any]) -> None:
+    """Start a process here that is linked with one on another node, and watch it."""
+    far = await cluster.start_process(Worker, node=node)
+    near = await cluster.start_process(Worker, link=far)
+    log.append(asyncio.ensure_future(collect(cluster.monitor(near), log)))
+
+
+def test_a_killed_node_takes_linked_processes_along() -> None:
+    """When a node is killed, what is linked with its processes ends at once, and its monitors are told once."""
+
+    async def scenario(cluster: SimulatedCluster) -> list[Any]:
+        first, _, third = cluster.nodes
+        watched: list[Any] = []
+        linked: list[Any] = []
+        await first.run(start_watching, third.name, watched)
+        await first.run(link_with, third.name, linked)
+        third.kill()
+        await eventually(lambda: (len(watched), len(linked)) == (3, 2), within_s=2)
+        await third.start()
+        await cluster.until_agreed()
+        assert (len(watched), len(linked)) == (3, 2)
+        assert len(first.cluster._running.host.calls) == len(first.cluster._running.host.ties) == 0
+        return [*watched[1:], linked[1]]
+
+    ended = simulate(scenario)
+    assert [one.reason for one in ended] == [EndReason.NODE_DOWN, EndReason.NODE_DOWN, EndReason.LINKED]
+    assert "ended: node down" in ended[2].text

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from foundation.core.identity import ProcessId
 from foundation.errors import NoSuchProcessError, NotDelivered
-from foundation.processes import EndReason, Hook, Host, Process
+from foundation.processes import EndReason, Hook, Host, Process, known_class
 from foundation.registry.names import Names
+from foundation.registry.rows import NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,16 @@ class NameLoss:
         async def run(process: Process) -> None:
             await self._hand_over(process, winner)
             if getattr(cls, "name_lost", None) is not Process.name_lost:
-                await process.name_lost(name, self._host.reference(self._names.class_of(name), winner))
+                await process.name_lost(name, self._host.reference(self._class_of(name), winner))
             else:
                 self._host.end(serial, f"lost the name {name!r} to {winner}", EndReason.LOST_NAME)
 
         self._host.tell(serial, Hook("name_lost", run))
+
+    def _class_of(self, name: str) -> type[Process]:
+        """Return the class of who has a name, as far as this program knows it."""
+        seen = self._names.index.see(NAMES + name)
+        return known_class(seen[1].wire_name if seen is not None else "") or Process
 
     async def _hand_over(self, process: Process, winner: ProcessId) -> None:
         """Give the winner what the loser knows, if both are made for that."""

@@ -18,7 +18,6 @@ from foundation.core.hybrid_clock import HybridClock
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout, ClockDriftError, NameTakenError, NoSuchNameError, NotRunningError
-from foundation.processes import Process, known_class
 from foundation.registry.claims import Claims
 from foundation.registry.events import NameEvent
 from foundation.registry.index import NameIndex
@@ -202,11 +201,6 @@ class Names:
         """Return the metadata of a name; None when nobody has the name."""
         seen = self.index.see(NAMES + name)
         return None if seen is None else dict(seen[1].metadata or {})
-
-    def class_of(self, name: str) -> type[Process]:
-        """Return the class of who has a name, as far as this program knows it."""
-        seen = self.index.see(NAMES + name)
-        return known_class(seen[1].wire_name if seen is not None else "") or Process
 
     def names(self, prefix: str = "", metadata: Mapping[str, Any] | None = None) -> list[str]:
         """Return the names that begin so and whose metadata has all of that, in order."""
