@@ -5,14 +5,32 @@ Layout, from the top down; a package imports only from those below it::
     cli, examples, testing    edges: the command line, what to read first, the kit for tests
     cluster                   puts the parts of a node together, starts and stops them in order
     config                    what a node is to be: defaults, environment, arguments
-    membership | processes    who is in the cluster | processes, references, mailboxes, calls
+    registry                  names, groups, presence
+    membership | processes    who is in the cluster | processes, references, mailboxes, calls, monitors
+    replication               tables that one node writes and all hold
     discovery | fabric        finding peers | presence, frames and topics over Zenoh
     core                      identity, clock, tasks, events, codec, call context
     errors                    every error, drawn as one tree
 """
 
 from foundation.cluster import ANY, Cluster, ClusterInfo, current_cluster, start_cluster
-from foundation.cluster.module_calls import cluster_info, events, members, ref, send, start_process, stop_process
+from foundation.cluster.module_calls import (
+    await_name,
+    cluster_info,
+    events,
+    groups,
+    members,
+    monitor,
+    presence,
+    ref,
+    register,
+    send,
+    start_process,
+    stop_process,
+    unregister,
+    wait_for_sync,
+    whereis,
+)
 from foundation.core.version import __version__
 from foundation.membership import (
     Member,
@@ -28,6 +46,9 @@ from foundation.membership import (
     MemberUpdated,
 )
 from foundation.processes import (
+    Ended,
+    EndReason,
+    Monitor,
     Process,
     ProcessInfo,
     Spec,
@@ -39,11 +60,16 @@ from foundation.processes import (
     register_type,
     spec,
 )
+from foundation.registry import GroupChange, GroupMember, NameEvent, NameReason, PresenceDiff, PresenceMeta
 
 __all__ = [
     "ANY",
     "Cluster",
     "ClusterInfo",
+    "EndReason",
+    "Ended",
+    "GroupChange",
+    "GroupMember",
     "Member",
     "MemberDown",
     "MemberEvent",
@@ -55,24 +81,37 @@ __all__ = [
     "MemberUnreachable",
     "MemberUp",
     "MemberUpdated",
+    "Monitor",
+    "NameEvent",
+    "NameReason",
+    "PresenceDiff",
+    "PresenceMeta",
     "Process",
     "ProcessInfo",
     "Spec",
     "__version__",
+    "await_name",
     "cast",
     "cluster_info",
     "concurrent",
     "current_cluster",
     "events",
+    "groups",
     "idempotent",
     "members",
+    "monitor",
     "offload",
     "options",
+    "presence",
     "ref",
+    "register",
     "register_type",
     "send",
     "spec",
     "start_cluster",
     "start_process",
     "stop_process",
+    "unregister",
+    "wait_for_sync",
+    "whereis",
 ]

@@ -33,6 +33,7 @@
     │   ├── DeadlockError             somewhere down the line a call would have waited for itself, and was refused
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
     ├── NoEligibleNodeError           no member can run that process
+    ├── NotTrackedError               nobody is present there under that key
     ├── ClockDriftError               a time stamp from too far in the future
     └── in foundation.testing.errors
         ├── SimulationError           a simulated run went wrong
@@ -197,6 +198,10 @@ class RemoteError(CallError):
 
 class NoEligibleNodeError(FoundationError):
     """No member of the cluster can run the process."""
+
+
+class NotTrackedError(FoundationError):
+    """Nothing is tracked under that topic and key for that process or node."""
 
 
 class ClockDriftError(FoundationError):

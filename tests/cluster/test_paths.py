@@ -68,6 +68,18 @@ class Writer:
             while not peer_of(self.here, self.there).way == peer_of(self.there, self.here).way == "direct":
                 await self.ledger.read()
 
+    async def use_routes(self) -> None:
+        """Have no link for a while, so that everything goes over the engine's routes."""
+        peers = peer_of(self.here, self.there), peer_of(self.there, self.here)
+        for peer in peers:
+            peer.dial_after = float("inf")
+        cut_direct(self.here, self.there)
+        await eventually(lambda: peers[0].way == "routed")
+        await self.write(3)
+        await self.check()
+        for peer in peers:
+            peer.dial_after = 0.0
+
     async def cut_routes(self) -> None:
         NETWORK.cut(self.here.node.node_id, self.there.node.node_id)
         await self.write(1)
@@ -85,9 +97,11 @@ async def test_200_cuts_and_changes_of_path_lose_and_double_nothing(start_nodes:
     here, there = await start_nodes("here", "there", fabric=FabricOptions(stall_s=0.1))
     writer = Writer(here, there, await here.start_process(Ledger, node=there.node))
     chance = random.Random(4)
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         if chance.random() < 0.5:
             await writer.use_until_linked()
+        if number % 50 == 25:
+            await writer.use_routes()
         await writer.write(chance.randrange(5))
         if chance.random() < 0.6:
             cut_direct(*chance.sample([here, there], 2))

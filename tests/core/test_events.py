@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from foundation.core.events import EventSource, EventStream
+from foundation.core.events import EventSource, EventStream, KeyedSources
 from foundation.core.tasks import TaskScope
 from tests.waiting import turns
 
@@ -101,3 +101,21 @@ async def test_an_ended_source_gives_ended_streams() -> None:
     source.emit(1)
     async with asyncio.timeout(10):
         assert await collect(source.stream([7])) == [7]
+
+
+async def test_keyed_sources_tell_each_key_its_own() -> None:
+    """A stream gets what is emitted for its key; keys that nobody listens to any more are forgotten; all end."""
+    sources: KeyedSources[str, int] = KeyedSources()
+    assert not sources
+    first, again, other = sources.stream("a"), sources.stream("a"), sources.stream("b")
+    sources.emit("a", 1)
+    sources.emit("b", 2)
+    sources.emit("c", 3)
+    assert ("a" in sources, "b" in sources, "c" in sources) == (True, True, False)
+    other.close()
+    assert "b" not in sources
+    again.close()
+    assert "a" in sources
+    sources.end()
+    async with asyncio.timeout(10):
+        assert [await collect(stream) for stream in (first, again, other, sources.stream("d"))] == [[1], [1], [2], []]

@@ -109,6 +109,7 @@ def _frames() -> list[Frame]:
         messages.End(3),
         messages.More(3, 128),
         messages.Pressure(2, hold=True),
+        messages.Watch(4, 2),
     ]
 
 

@@ -71,14 +71,14 @@ def test_an_override_makes_a_mixin_right() -> None:
     assert issubclass(Shop, Process)
 
 
-@pytest.mark.parametrize("name", ["started", "stopping", "handle_message"])
+@pytest.mark.parametrize("name", ["started", "stopping", "handle_message", "handle_ended", "name_lost"])
 def test_hooks_are_async(name: str) -> None:
     """A hook that is a plain `def` is refused."""
     with pytest.raises(ProcessDefinitionError, match=f"async def {name}"):
         type("Shop", (Process,), {name: lambda *_: None})
 
 
-@pytest.mark.parametrize("name", ["reference", "process_id"])
+@pytest.mark.parametrize("name", ["reference", "process_id", "monitor", "start_linked"])
 def test_own_names_cannot_be_hidden(name: str) -> None:
     """A class cannot take the names under which every process finds itself."""
     with pytest.raises(ProcessDefinitionError, match=f"{name} hides"):

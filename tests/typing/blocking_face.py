@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 import foundation
-from foundation import MemberEvent, blocking, spec
+from foundation import Ended, GroupMember, MemberEvent, NameEvent, PresenceDiff, blocking, spec
 from foundation.blocking import Blocking, Cluster, Stream
+from foundation.core.identity import ProcessId
 from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
 
 
@@ -61,3 +62,13 @@ def by_name(cluster: Cluster) -> None:
 
 def taking_what_is_more(counter: Blocking[Counter]) -> Blocking[foundation.Process]:
     return counter
+
+
+def watching_and_grouping(cluster: Cluster, counter: Blocking[Counter]) -> None:
+    assert_type(next(cluster.monitor(counter)), Ended)
+    for process_id, value in cluster.groups.call_all("counters", Counter.add, 2):
+        assert_type(process_id, ProcessId)
+        assert_type(value, int | Exception)
+    assert_type(blocking.groups("scope").members("counters"), list[GroupMember])
+    assert_type(next(blocking.presence().watch("room")), PresenceDiff)
+    assert_type(next(cluster.registry.watch()), tuple[NameEvent, ...])

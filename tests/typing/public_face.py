@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol, assert_type
+from typing import Any, Protocol, assert_type
 
 import foundation
-from foundation import Cluster, Process, Spec, cast, concurrent, idempotent, offload, options, spec
+from foundation import (
+    Cluster,
+    Ended,
+    GroupChange,
+    GroupMember,
+    Monitor,
+    NameEvent,
+    PresenceDiff,
+    PresenceMeta,
+    Process,
+    Spec,
+    cast,
+    concurrent,
+    idempotent,
+    offload,
+    options,
+    spec,
+)
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
 
@@ -164,6 +181,54 @@ async def by_name(cluster: Cluster) -> None:
     assert_type(await adds.add(2), int)
     async for value in adds.watch():
         assert_type(value, int)
+
+
+async def watching(cluster: Cluster, counter: Counter) -> None:
+    assert_type(await cluster.monitor(counter), Ended)
+    assert_type(await foundation.monitor(cluster.node), Ended)
+    async for ended in cluster.monitor(counter):
+        assert_type(ended.process_id, ProcessId | None)
+    assert_type(await cluster.start_process(Counter, 5, link=counter), Counter)
+
+
+class Parent(Process):
+    async def adopt(self) -> Counter:
+        assert_type(self.monitor(self), Monitor)
+        assert_type(await self.start_linked(Shop, "tea"), Shop)
+        assert_type(await self.start_linked(Counter), Counter)
+        return await self.start_linked(spec(Counter, start=5))
+
+
+async def grouping(cluster: Cluster, counter: Counter) -> None:
+    await cluster.groups.join("counters", counter, {"zone": 1})
+    assert_type(cluster.groups("scope").members("counters"), list[GroupMember])
+    assert_type(await cluster.groups.publish("counters", {"any": "message"}), int)
+    async for process_id, value in cluster.groups.call_all("counters", Counter.add, 2, timeout_s=1):
+        assert_type(process_id, ProcessId)
+        assert_type(value, int | Exception)
+    async for _, twin in foundation.groups().call_all("counters", Counter.twin):
+        assert_type(twin, Counter | Exception)
+    async for _, value in foundation.groups("scope").call_all("counters", Counter.add):
+        assert_type(value, int | Exception)
+    async for change in cluster.groups.watch():
+        assert_type(change, GroupChange)
+
+
+async def being_present(cluster: Cluster, counter: Counter) -> None:
+    await cluster.presence.track("room", "anne", {"any": "meta"}, process=counter)
+    await foundation.presence().update("room", "anne", lambda meta: meta)
+    assert_type(cluster.presence.list("room"), dict[str, list[Any]])
+    async for diff in cluster.presence.watch("room"):
+        assert_type(diff, PresenceDiff)
+        assert_type(diff.joins["anne"], list[PresenceMeta])
+
+
+async def naming(cluster: Cluster, counter: Counter) -> None:
+    await cluster.register("counter", counter, {"zone": 1})
+    assert_type(cluster.registry.names("c", {"zone": 1}), list[str])
+    assert_type(foundation.whereis("counter"), ProcessId | None)
+    async for events in cluster.registry.watch("c"):
+        assert_type(events, tuple[NameEvent, ...])
 
 
 async def hosting(host: Host, node: NodeId) -> None:

@@ -7,35 +7,55 @@ objects, and every thread may use them at once, but none in which an event loop 
 
 from foundation.blocking.cluster import Cluster
 from foundation.blocking.module_calls import (
+    await_name,
     call,
     cast,
     cluster_info,
     events,
+    groups,
     members,
+    monitor,
     options,
+    presence,
     ref,
+    register,
     send,
     start_process,
     stop_process,
+    unregister,
+    wait_for_sync,
+    whereis,
 )
 from foundation.blocking.reference import Blocking
+from foundation.blocking.registry import Groups, Presence, Registry
 from foundation.blocking.starting import current_cluster, start_cluster
 from foundation.blocking.stream import Stream
 
 __all__ = [
     "Blocking",
     "Cluster",
+    "Groups",
+    "Presence",
+    "Registry",
     "Stream",
+    "await_name",
     "call",
     "cast",
     "cluster_info",
     "current_cluster",
     "events",
+    "groups",
     "members",
+    "monitor",
     "options",
+    "presence",
     "ref",
+    "register",
     "send",
     "start_cluster",
     "start_process",
     "stop_process",
+    "unregister",
+    "wait_for_sync",
+    "whereis",
 ]

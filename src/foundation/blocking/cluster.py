@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple
 
@@ -11,14 +11,15 @@ import foundation.cluster as asynchronous
 from foundation.blocking.job import Job
 from foundation.blocking.loop_thread import leave_thread
 from foundation.blocking.reference import Blocking, References
+from foundation.blocking.registry import Groups, Presence, Registry
 from foundation.blocking.session import Session
 from foundation.blocking.stream import Stream
 from foundation.cluster.cluster import Node
 from foundation.config import Config
-from foundation.core.identity import NodeId
+from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import NotRunningError
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Process, ProcessInfo, Spec
+from foundation.processes import Ended, Process, ProcessInfo, Spec
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -106,15 +107,60 @@ class Cluster:
         return self._session.ask(self.asynchronous.cluster_info)
 
     def start_process(
-        self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+        self,
+        cls: Callable[[*Ts], T] | Spec[T],
+        /,
+        *args: *Ts,
+        name: str | None = None,
+        node: Node | None = None,
+        link: object | None = None,
     ) -> Blocking[T]:
         """Start a process and return a blocking reference to it; see :meth:`foundation.Cluster.start_process`."""
-        starting: Coroutine[Any, Any, T] = self.asynchronous.start_process(cls, *args, name=name, node=node)
+        starting: Coroutine[Any, Any, T] = self.asynchronous.start_process(cls, *args, name=name, node=node, link=link)
         return self.blocking(self._session.run(starting))
 
     def stop_process(self, reference: object, reason: str = "stopped") -> None:
         """See :meth:`foundation.Cluster.stop_process`."""
         self._session.run(self.asynchronous.stop_process(reference, reason))
+
+    def monitor(self, target: object) -> Stream[Ended]:
+        """Watch a process or a member: iterate over the one item; see :meth:`foundation.Cluster.monitor`."""
+        return Stream(self._session, self._session.ask(lambda: self.asynchronous.monitor(target)))
+
+    @property
+    def registry(self) -> Registry:
+        """See :attr:`foundation.Cluster.registry`."""
+        return Registry(lambda: self.asynchronous.registry, self._session)
+
+    @property
+    def groups(self) -> Groups:
+        """See :attr:`foundation.Cluster.groups`."""
+        return Groups(lambda: self.asynchronous.groups, self._session)
+
+    @property
+    def presence(self) -> Presence:
+        """See :attr:`foundation.Cluster.presence`."""
+        return Presence(lambda: self.asynchronous.presence, self._session)
+
+    def register(self, name: str, reference: object, metadata: Mapping[str, Any] | None = None) -> None:
+        """See :meth:`foundation.Cluster.register`."""
+        self._session.run(self.asynchronous.register(name, reference, metadata))
+
+    def unregister(self, name: str) -> None:
+        """See :meth:`foundation.Cluster.unregister`."""
+        self._session.run(self.asynchronous.unregister(name))
+
+    def whereis(self, name: str) -> ProcessId | None:
+        """See :meth:`foundation.Cluster.whereis`."""
+        return self._session.ask(lambda: self.asynchronous.whereis(name))
+
+    def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
+        """See :meth:`foundation.Cluster.await_name`."""
+        return self._session.run(self.asynchronous.await_name(name, timeout_s))
+
+    def wait_for_sync(self, timeout_s: float | None = 5.0) -> None:
+        """See :meth:`foundation.Cluster.wait_for_sync`."""
+        self._session.run(self.asynchronous.wait_for_sync(timeout_s))
 
     def ref(self, cls: Callable[..., T], name: str) -> Blocking[T]:
         """Return a blocking reference by name; see :meth:`foundation.Cluster.ref`."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple, overload
 
 from foundation import processes
 from foundation.blocking.reference import Blocking
+from foundation.blocking.registry import Groups, Presence
 from foundation.blocking.starting import cluster_of, current_cluster
 from foundation.blocking.stream import Stream
 from foundation.cluster import ClusterInfo
 from foundation.cluster.cluster import Node
+from foundation.core.identity import ProcessId
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Spec
+from foundation.processes import Ended, Spec
 from foundation.processes.calling.reference import remote_method
 
 P = ParamSpec("P")
@@ -51,10 +53,15 @@ def options(reference: Blocking[T], *, timeout_s: float | None = _UNSET) -> Bloc
 
 
 def start_process(
-    cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+    cls: Callable[[*Ts], T] | Spec[T],
+    /,
+    *args: *Ts,
+    name: str | None = None,
+    node: Node | None = None,
+    link: object | None = None,
 ) -> Blocking[T]:
     """See :meth:`foundation.blocking.Cluster.start_process`."""
-    return current_cluster().start_process(cls, *args, name=name, node=node)
+    return current_cluster().start_process(cls, *args, name=name, node=node, link=link)
 
 
 def stop_process(reference: object, reason: str = "stopped") -> None:
@@ -85,3 +92,43 @@ def members() -> list[Member]:
 def events() -> Stream[MemberEvent]:
     """See :meth:`foundation.blocking.Cluster.events`."""
     return current_cluster().events()
+
+
+def monitor(target: object) -> Stream[Ended]:
+    """See :meth:`foundation.blocking.Cluster.monitor`."""
+    return current_cluster().monitor(target)
+
+
+def register(name: str, reference: object, metadata: Mapping[str, Any] | None = None) -> None:
+    """See :meth:`foundation.blocking.Cluster.register`."""
+    current_cluster().register(name, reference, metadata)
+
+
+def unregister(name: str) -> None:
+    """See :meth:`foundation.blocking.Cluster.unregister`."""
+    current_cluster().unregister(name)
+
+
+def whereis(name: str) -> ProcessId | None:
+    """See :meth:`foundation.blocking.Cluster.whereis`."""
+    return current_cluster().whereis(name)
+
+
+def await_name(name: str, timeout_s: float | None = None) -> ProcessId:
+    """See :meth:`foundation.blocking.Cluster.await_name`."""
+    return current_cluster().await_name(name, timeout_s)
+
+
+def wait_for_sync(timeout_s: float | None = 5.0) -> None:
+    """See :meth:`foundation.blocking.Cluster.wait_for_sync`."""
+    current_cluster().wait_for_sync(timeout_s)
+
+
+def groups(scope: str = "") -> Groups:
+    """Return the groups of a scope; see :attr:`foundation.blocking.Cluster.groups`."""
+    return current_cluster().groups(scope)
+
+
+def presence() -> Presence:
+    """See :attr:`foundation.blocking.Cluster.presence`."""
+    return current_cluster().presence

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from foundation import Member, ProcessInfo
+from foundation.registry import Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,9 @@ class NodeReport:
 
     processes: list[ProcessInfo] | None
     """What it runs, or None when it did not answer."""
+
+    holdings: Holdings | None = None
+    """Which names and groups its processes have, or None when it did not say."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON."""
@@ -34,7 +41,32 @@ class NodeReport:
             "roles": list(member.roles),
             "incarnation": member.incarnation,
             "processes": None if self.processes is None else [_process(info) for info in self.processes],
+            **_holdings(self.holdings),
         }
+
+
+def _holdings(holdings: Holdings | None) -> dict[str, Any]:
+    if holdings is None:
+        return dict.fromkeys(("name_count", "names", "group_count", "groups", "presence_count"))
+    return {
+        "name_count": holdings.names,
+        "names": {name: str(process_id) for name, process_id in holdings.first_names.items()},
+        "group_count": holdings.groups,
+        "groups": [msgspec.to_builtins(group) for group in holdings.first_groups],
+        "presence_count": holdings.presences,
+    }
+
+
+def totals(reports: Sequence[NodeReport]) -> dict[str, int]:
+    """Sum up what the nodes say: names, groups, memberships of processes in groups, presences."""
+    said = [report.holdings for report in reports if report.holdings is not None]
+    counts = [group for holdings in said for group in holdings.first_groups]
+    return {
+        "names": sum(holdings.names for holdings in said),
+        "groups": len({(group.scope, group.group) for group in counts}),
+        "group_members": sum(group.members for group in counts),
+        "presences": sum(holdings.presences for holdings in said),
+    }
 
 
 def _process(info: ProcessInfo) -> dict[str, Any]:

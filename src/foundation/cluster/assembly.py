@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from foundation.cluster.member_monitors import MemberMonitors
 from foundation.cluster.wiring import Wiring
 from foundation.config import Config
 from foundation.core.sources import new_node_id
@@ -13,8 +14,21 @@ from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Pee
 from foundation.fabric import Fabric
 from foundation.membership import Facts, Membership, MemberStatus
 from foundation.processes import Host, known_wire_names, on_new_wire_name
-from foundation.registry import NAMES, NameRow, Names
-from foundation.replication import Replication
+from foundation.registry import (
+    GROUPS,
+    NAMES,
+    PRESENCE,
+    GroupRow,
+    Groups,
+    GroupTable,
+    NameRow,
+    Names,
+    Presence,
+    PresenceRow,
+    PresenceTable,
+    Registry,
+)
+from foundation.replication import Replication, Sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,11 @@ class Parts:
     replication: Replication
     names: Names
     discovery: Discovery
+    member_monitors: MemberMonitors
+    registry: Registry
+    groups: Groups
+    presence: Presence
+    sync: Sync
 
 
 async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
@@ -42,24 +61,37 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     )
     membership = Membership(fabric, _facts(config), config.membership)
     host = Host(fabric.peers, options=config.processes)
-    replication = Replication(fabric.peers, {NAMES: NameRow}, config.replication)
+    kinds = {NAMES: NameRow, GROUPS: GroupRow, PRESENCE: PresenceRow}
+    replication = Replication(fabric.peers, kinds, config.replication)
     names = Names(replication, config.registry)
-    Wiring(fabric, membership, host, replication, names).connect()
+    groups, presence = GroupTable(replication), PresenceTable(replication)
+    Wiring(fabric, membership, host, replication, names, groups, presence).connect()
+    stack.callback(groups.close)
+    stack.callback(presence.close)
+    sync = Sync(replication)
+    member_monitors = MemberMonitors(membership)
+    stack.callback(member_monitors.close)
     await stack.enter_async_context(fabric)
     await stack.enter_async_context(replication)
     await stack.enter_async_context(membership)
     await stack.enter_async_context(names)
     await stack.enter_async_context(host)
     stack.callback(on_new_wire_name(lambda _name: membership.describe(wire_names=tuple(known_wire_names()))))
+    discovery = await stack.enter_async_context(_discovery(config, strategies, fabric, membership))
+    faces = Registry(names, host), Groups(groups, host), Presence(presence, host)
+    return Parts(fabric, membership, host, replication, names, discovery, member_monitors, *faces, sync)
+
+
+def _discovery(
+    config: Config, strategies: dict[str, DiscoveryStrategy], fabric: Fabric, membership: Membership
+) -> Discovery:
     announcement = Announcement(fabric.node_id, config.name, config.cluster_name, __version__, fabric.addresses)
 
     def found(_strategy: str, peers: frozenset[Peer]) -> None:
         for peer in sorted(peers, key=lambda peer: (peer.addresses, peer.node or "")):  # the same order in each run
             membership.seek(peer.addresses, peer.node)
 
-    discovery = Discovery(strategies, announcement, found, config.discovery)
-    await stack.enter_async_context(discovery)
-    return Parts(fabric, membership, host, replication, names, discovery)
+    return Discovery(strategies, announcement, found, config.discovery)
 
 
 def _facts(config: Config) -> Facts:

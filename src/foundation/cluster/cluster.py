@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
@@ -18,13 +19,23 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
-    ArgumentError,
+    CallTimeout,
     NoEligibleNodeError,
     NotRunningError,
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
+from foundation.processes import (
+    Monitor,
+    ProcessInfo,
+    Spec,
+    as_process_class,
+    described,
+    process_id_of,
+    send,
+    wire_name_of,
+)
 from foundation.processes import Process as AnyProcess
-from foundation.processes import ProcessInfo, Spec, as_process_class, described, send, wire_name_of
+from foundation.registry import Groups, Holdings, Presence, Registry, clerk_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -32,6 +43,7 @@ Ts = TypeVarTuple("Ts")
 logger = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 0.25
+_LEAST_CATCH_UP_S = 0.25
 
 
 class _Anywhere:
@@ -89,7 +101,10 @@ class Cluster:
         self._was_started = True
         async with AsyncExitStack() as stack:
             parts = await assemble(self.config, stack)
+            until = asyncio.get_running_loop().time() + self.config.join_timeout_s
             await self._look_around(parts)
+            if not self.config.observer:
+                await self._catch_up(parts, until)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
             parts.membership.become(MemberStatus.UP)
@@ -170,29 +185,51 @@ class Cluster:
         return paths(members, fabric.node_id, fabric.peers.ways())
 
     async def start_process(
-        self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+        self,
+        cls: Callable[[*Ts], T] | Spec[T],
+        /,
+        *args: *Ts,
+        name: str | None = None,
+        node: Node | None = None,
+        link: object | None = None,
     ) -> T:
         """Start a process and return a reference to it, typed as its class.
 
         ``cls`` is a :class:`Process` class followed by its positional arguments, or a :func:`spec` when it takes
         keywords. ``node`` says where: a member, its id or its name; :data:`ANY` for whoever can run it and runs the
-        fewest; here by default. Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an
-        argument that does not fit (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`.
+        fewest; here by default. ``link`` is a reference to a process that shares its fate: when either ends otherwise
+        than in order (it crashes, its node goes) the other is stopped too, wherever it is.
+
+        Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an argument that does not fit
+        (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`, :class:`NoSuchProcessError`
+        when the process to link with is gone.
         """
         wanted = described(cls, args)
         host = self._running.host
+        linked = None if link is None else process_id_of(link)
         where = self._place(node, wanted)
         cls_to_start = as_process_class(wanted.cls)
-        started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name)
+        started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name, link=linked)
         return started  # type: ignore[no-any-return]
 
     async def stop_process(self, reference: object, reason: str = "stopped") -> None:
         """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs."""
-        process_id = reference.process_id if isinstance(reference, AnyProcess) else reference
-        if not isinstance(process_id, ProcessId):
-            message = f"expected a reference to a process, got {reference!r}"
-            raise ArgumentError(message)
-        await self._running.host.stop(process_id, reason)
+        await self._running.host.stop(process_id_of(reference), reason)
+
+    def monitor(self, target: object) -> Monitor:
+        """Watch a process or a member: await the result for its :class:`Ended`, or iterate over that one item.
+
+        ``target`` is a reference, a :class:`ProcessId` or a :class:`Member`. The end is told exactly once, with its
+        reason, also when the process had ended before. While a node is unreachable nothing is told; when it is down
+        that is the end, and nothing is told of a process that comes back with its node.
+
+        A reference by name means the process that has the name now; raises :class:`NoSuchNameError` when nobody has
+        it, :class:`Overloaded` when too much waits for its node.
+        """
+        parts = self._running
+        if isinstance(target, Member):
+            return Monitor(partial(parts.member_monitors.watch, target.node_id))
+        return Monitor(partial(parts.host.monitors.watch, process_id_of(target)))
 
     def ref(self, cls: Callable[..., T], name: str) -> T:
         """Return a reference by name, typed as ``cls`` (a process class or a Protocol).
@@ -203,6 +240,29 @@ class Cluster:
         found: T = self._running.host.ref(cls, name)
         return found
 
+    @property
+    def registry(self) -> Registry:
+        """Names of processes: register and unregister them, their metadata, look them up, watch them."""
+        return self._running.registry
+
+    @property
+    def groups(self) -> Groups:
+        """Groups of processes: join, leave, members, publish, call all; ``groups("scope")`` are those of a scope."""
+        return self._running.groups
+
+    @property
+    def presence(self) -> Presence:
+        """Who is present in which topic: track, update, untrack, list, watch."""
+        return self._running.presence
+
+    async def register(self, name: str, reference: object, metadata: Mapping[str, Any] | None = None) -> None:
+        """Give a process, of any node, a name; see :meth:`foundation.registry.Registry.register`."""
+        await self._running.registry.register(name, reference, metadata)
+
+    async def unregister(self, name: str) -> None:
+        """Take a name back from the process that has it; raises :class:`NoSuchNameError`."""
+        await self._running.registry.unregister(name)
+
     def whereis(self, name: str) -> ProcessId | None:
         """Return which process has a name, as far as this node has heard: at once, without asking anybody."""
         return self._running.names.known(name)
@@ -210,6 +270,21 @@ class Cluster:
     async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
         """Wait until somebody has a name and return who; raises :class:`CallTimeout`."""
         return await self._running.names.await_name(name, timeout_s)
+
+    async def wait_for_sync(self, timeout_s: float | None = 5.0) -> None:
+        """Wait until all members know the names, groups and presences that this node knew when it was called.
+
+        That is: they hold what this node had written, and it holds what they had. Who goes down meanwhile is not
+        waited for. Raises :class:`CallTimeout` with the names of those who did not confirm it, such as unreachable
+        ones.
+        """
+        parts = self._running
+        me = parts.fabric.node_id
+        await parts.sync.wait(
+            lambda: [member.node_id for member in parts.membership.members() if member.node_id != me],
+            self._name_of,
+            timeout_s,
+        )
 
     async def send(self, target: object, message: object) -> None:
         """Give a plain message to a process, named or by reference; it lands in ``handle_message``. No reply."""
@@ -220,6 +295,11 @@ class Cluster:
         """Ask a member (this node by default) which processes it runs."""
         host = self._running.host
         return host.processes() if node is None else await host.agent(self._find(node)).processes()
+
+    async def holdings(self, node: Member | NodeId | str | None = None) -> Holdings:
+        """Ask a member (this node by default) which names and groups its processes have, for people."""
+        host = self._running.host
+        return await clerk_of(host, host.node_id if node is None else self._find(node)).holdings()
 
     @property
     def _running(self) -> Parts:
@@ -239,6 +319,18 @@ class Cluster:
             met = looking.start(parts.membership.met_somebody(), "met somebody")
             await asyncio.wait({round_over, met}, return_when=asyncio.FIRST_COMPLETED)
         await parts.membership.settle(self.config.join_timeout_s)
+
+    async def _catch_up(self, parts: Parts, until: float) -> None:
+        """Hold what those who were met hold, as far as they are quick about it."""
+        present = parts.replication.present
+        left_s = max(until - asyncio.get_running_loop().time(), _LEAST_CATCH_UP_S)
+        try:
+            await parts.sync.wait(lambda: present, lambda node: node[:8], left_s)
+        except CallTimeout as error:
+            logger.warning("%s starts with less than the others know: %s", self.name, error)
+
+    def _name_of(self, node: NodeId) -> str:
+        return next((member.name for member in self.members() if member.node_id == node), node[:8])
 
     def _find(self, node: Member | NodeId | str) -> NodeId:
         if isinstance(node, Member):

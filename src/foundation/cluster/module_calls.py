@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, TypeVarTuple
 
 from foundation.cluster.cluster import Node, current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.core.events import EventStream
+from foundation.core.identity import ProcessId
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Spec
+from foundation.processes import Monitor, Spec
+from foundation.registry import Groups, Presence
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
 async def start_process(
-    cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None, node: Node | None = None
+    cls: Callable[[*Ts], T] | Spec[T],
+    /,
+    *args: *Ts,
+    name: str | None = None,
+    node: Node | None = None,
+    link: object | None = None,
 ) -> T:
     """See :meth:`foundation.Cluster.start_process`."""
-    return await current_cluster().start_process(cls, *args, name=name, node=node)
+    return await current_cluster().start_process(cls, *args, name=name, node=node, link=link)
+
+
+def monitor(target: object) -> Monitor:
+    """See :meth:`foundation.Cluster.monitor`."""
+    return current_cluster().monitor(target)
 
 
 async def stop_process(reference: object, reason: str = "stopped") -> None:
@@ -50,3 +62,38 @@ def members() -> list[Member]:
 def events() -> EventStream[MemberEvent]:
     """See :meth:`foundation.Cluster.events`."""
     return current_cluster().events()
+
+
+async def register(name: str, reference: object, metadata: Mapping[str, Any] | None = None) -> None:
+    """See :meth:`foundation.Cluster.register`."""
+    await current_cluster().register(name, reference, metadata)
+
+
+async def unregister(name: str) -> None:
+    """See :meth:`foundation.Cluster.unregister`."""
+    await current_cluster().unregister(name)
+
+
+def whereis(name: str) -> ProcessId | None:
+    """See :meth:`foundation.Cluster.whereis`."""
+    return current_cluster().whereis(name)
+
+
+async def await_name(name: str, timeout_s: float | None = None) -> ProcessId:
+    """See :meth:`foundation.Cluster.await_name`."""
+    return await current_cluster().await_name(name, timeout_s)
+
+
+async def wait_for_sync(timeout_s: float | None = 5.0) -> None:
+    """See :meth:`foundation.Cluster.wait_for_sync`."""
+    await current_cluster().wait_for_sync(timeout_s)
+
+
+def groups(scope: str = "") -> Groups:
+    """Return the groups of a scope; see :attr:`foundation.Cluster.groups`."""
+    return current_cluster().groups(scope)
+
+
+def presence() -> Presence:
+    """See :attr:`foundation.Cluster.presence`."""
+    return current_cluster().presence

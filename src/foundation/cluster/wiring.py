@@ -19,7 +19,7 @@ from foundation.membership import (
     MemberUp,
 )
 from foundation.processes import Host
-from foundation.registry import Names
+from foundation.registry import CLERK_SERIAL, Clerk, GroupTable, NameLoss, Names, PresenceTable
 from foundation.replication import Replication
 
 _OF_REPLICATION = {Channel.STATE, Channel.COPIES}
@@ -34,6 +34,8 @@ class Wiring:
     host: Host
     replication: Replication
     names: Names
+    groups: GroupTable
+    presence: PresenceTable
 
     def connect(self) -> None:
         """Connect them; to be done before they are started."""
@@ -43,6 +45,9 @@ class Wiring:
         self.membership.watchers.append(self._happened)
         self.membership.view_changed = self.names.enter
         self.host.names = self.names
+        self.host.ended += [self.groups.release, self.presence.release]
+        self.host.build_in(CLERK_SERIAL, Clerk(self.host, self.names, self.groups, self.presence))
+        NameLoss(self.host, self.names)
         self.host.stuck = self.fabric.tell_stuck
 
     def _receive(self, node: NodeId, frames: bytes | memoryview, channel: Channel) -> None:
@@ -61,13 +66,23 @@ class Wiring:
                 if node not in self.replication.present:
                     self.replication.came(node)
                 self.names.show(node)
+                self.groups.show(node)
+                self.presence.show(node)
             case MemberUnreachable():
                 self.replication.went(node)
+                self.groups.suspect(node)
+                self.presence.hide(node)
             case MemberDown():
-                self.names.hide(node)
+                self._hide(node)
                 self.replication.lost(node)
             case MemberLeft():
-                self.names.hide(node)
+                self.host.node_left(node)
+                self._hide(node)
                 self.replication.left(node)
             case _:
                 pass
+
+    def _hide(self, node: NodeId) -> None:
+        self.names.hide(node)
+        self.groups.hide(node)
+        self.presence.hide(node)

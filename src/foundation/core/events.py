@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Generic, Self, TypeVar
 
 logger = logging.getLogger(__name__)
 
 Event = TypeVar("Event")
+Key = TypeVar("Key", bound=Hashable)
 
 
 class EventStream(Generic[Event]):
@@ -83,6 +84,11 @@ class EventSource(Generic[Event]):
             self._streams.append(stream)
         return stream
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._streams)
+
     def emit(self, event: Event) -> None:
         """Give ``event`` to every open stream; never waits."""
         for stream in self._streams:
@@ -99,3 +105,43 @@ class EventSource(Generic[Event]):
         for stream in self._streams:
             stream.end()
         self._streams.clear()
+
+
+class KeyedSources(Generic[Key, Event]):
+    """A source of events for each key that somebody listens to."""
+
+    def __init__(self) -> None:
+        self._sources: dict[Key, EventSource[Event]] = {}
+        self._ended = False
+
+    def __contains__(self, key: Key) -> bool:
+        """Tell whether anybody listens to a key."""
+        source = self._sources.get(key)
+        if source is not None and not source.is_heard:
+            del self._sources[key]
+            return False
+        return source is not None
+
+    def __bool__(self) -> bool:
+        """Tell whether anybody may listen to anything."""
+        return bool(self._sources)
+
+    def stream(self, key: Key) -> EventStream[Event]:
+        """Listen to a key from now on."""
+        for unheard in [other for other, source in self._sources.items() if not source.is_heard]:
+            del self._sources[unheard]
+        source = self._sources.setdefault(key, EventSource())
+        if self._ended:
+            source.end()
+        return source.stream()
+
+    def emit(self, key: Key, event: Event) -> None:
+        """Give ``event`` to those who listen to ``key``."""
+        if (source := self._sources.get(key)) is not None:
+            source.emit(event)
+
+    def end(self) -> None:
+        """End all streams."""
+        self._ended = True
+        for source in self._sources.values():
+            source.end()

@@ -1,36 +1,51 @@
 """Processes: state behind methods that are called the same from near and far."""
 
-from foundation.processes.agent import Agent
+from foundation.processes.agent import AGENT_SERIAL, Agent, told
 from foundation.processes.calling.verbs import cast, options, send
+from foundation.processes.catalog import class_with, wire_name_of
+from foundation.processes.catalog import get as known_class
 from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
-from foundation.processes.catalog import wire_name_of
 from foundation.processes.decorators import concurrent, idempotent, offload
+from foundation.processes.ended import Ended, EndReason
 from foundation.processes.host import Host
+from foundation.processes.monitor import Cancel, Monitor, Tell
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, as_process_class
+from foundation.processes.process import Process, as_process_class, process_id_of
 from foundation.processes.registering import register_type
+from foundation.processes.serving.requests import Hook
 from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
 
 __all__ = [
+    "AGENT_SERIAL",
     "Agent",
+    "Cancel",
+    "EndReason",
+    "Ended",
+    "Hook",
     "Host",
+    "Monitor",
     "Process",
     "ProcessInfo",
     "ProcessOptions",
     "Spec",
+    "Tell",
     "as_process_class",
     "cast",
+    "class_with",
     "concurrent",
     "described",
     "idempotent",
+    "known_class",
     "known_wire_names",
     "offload",
     "on_new_wire_name",
     "options",
+    "process_id_of",
     "register_type",
     "send",
     "spec",
+    "told",
     "wire_name_of",
 ]

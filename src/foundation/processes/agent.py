@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
 
 from msgspec import Raw
 
 from foundation.core.identity import NodeId, ProcessId
-from foundation.errors import UnknownProcessClassError
+from foundation.errors import NoSuchProcessError, RemoteError, UnknownProcessClassError
 from foundation.processes import catalog
 from foundation.processes.decorators import concurrent
 from foundation.processes.messages import Keywords
@@ -15,6 +16,10 @@ from foundation.processes.process import Process
 from foundation.processes.serving.running import ProcessInfo
 
 AGENT_SERIAL = 0
+BUILT_IN = "foundation:"
+"""How the wire names of the processes begin that every node has."""
+
+T = TypeVar("T")
 
 
 def agent_of(node: NodeId) -> ProcessId:
@@ -22,11 +27,27 @@ def agent_of(node: NodeId) -> ProcessId:
     return ProcessId(node, AGENT_SERIAL)
 
 
+async def told(call: Awaitable[T]) -> T:
+    """Await a call to a built-in process, and take its word for it that a process does not exist."""
+    try:
+        return await call
+    except RemoteError as error:
+        if error.error_type == f"{NoSuchProcessError.__module__}:{NoSuchProcessError.__qualname__}":
+            raise NoSuchProcessError(str(error.args[0]).partition(": ")[2]) from None
+        raise
+
+
 class Office(Protocol):
     """The host as its agent sees it."""
 
-    async def start_encoded(self, cls: type, arguments: Raw, keywords: Keywords, name: str | None) -> ProcessId:
+    async def start_encoded(
+        self, cls: type, arguments: Raw, keywords: Keywords, name: str | None, link: ProcessId | None
+    ) -> ProcessId:
         """Start a process from encoded arguments."""
+        ...
+
+    def tie(self, process_id: ProcessId, other: ProcessId) -> None:
+        """Have a process stopped when another one ends otherwise than in order."""
         ...
 
     async def stop(self, process_id: ProcessId, reason: str) -> None:
@@ -45,22 +66,37 @@ class Agent(Process, wire_name="foundation:agent"):
         self._office = office
 
     @concurrent
-    async def start(self, wire_name: str, arguments: bytes, keywords: dict[str, bytes], name: str | None) -> ProcessId:
+    async def start(
+        self,
+        wire_name: str,
+        arguments: bytes,
+        keywords: dict[str, bytes],
+        name: str | None,
+        link: ProcessId | None = None,
+    ) -> ProcessId:
         """Start a process of a class that is known here; the arguments are as its constructor's caller encoded them.
 
         Raises UnknownProcessClassError, NameTakenError, or what the constructor or `started` raises.
         """
         cls = catalog.find(wire_name)
-        if issubclass(cls, Agent):
-            message = "every node has the one agent that it needs"
+        if wire_name.startswith(BUILT_IN):
+            message = f"every node has the one {cls.__name__.lower()} that it needs"
             raise UnknownProcessClassError(message)
         by_name = {key: Raw(value) for key, value in keywords.items()}
-        return await self._office.start_encoded(cls, Raw(arguments), by_name, name)
+        return await self._office.start_encoded(cls, Raw(arguments), by_name, name, link)
 
     @concurrent
     async def stop(self, process_id: ProcessId, reason: str) -> None:
         """Stop a process of this node; raises NoSuchProcessError."""
         await self._office.stop(process_id, reason)
+
+    @concurrent
+    async def link(self, process_id: ProcessId, other: ProcessId) -> None:
+        """Have a process of this node stopped when another one ends otherwise than in order.
+
+        Raises NoSuchProcessError.
+        """
+        self._office.tie(process_id, other)
 
     @concurrent
     async def processes(self) -> list[ProcessInfo]:

@@ -89,3 +89,10 @@ def on_new(listener: Callable[[str], None]) -> Callable[[], None]:
             del _listeners[number]
 
     return forget
+
+
+def class_with(method: object) -> type[Any] | None:
+    """Return a known class that has exactly this function as a method; of several the one that defines it, if any."""
+    name = getattr(method, "__name__", "")
+    having = [cls for cls in list(_known.values()) if getattr(cls, name, None) is method]
+    return next((cls for cls in having if name in vars(cls)), having[0] if having else None)

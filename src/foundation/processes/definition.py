@@ -10,10 +10,16 @@ from typing import Any, TypeGuard
 
 from foundation.errors import ProcessDefinitionError
 
-RESERVED = frozenset({"started", "stopping", "handle_message", "reference", "process_id"})
+RESERVED = frozenset(
+    {
+        *("started", "stopping", "handle_message", "handle_ended", "name_lost"),
+        *("reference", "process_id", "monitor", "start_linked"),
+    }
+)
 """Public names that every process has and that nobody calls through a reference."""
 
-_HOOKS = ("started", "stopping", "handle_message")
+_HOOKS = ("started", "stopping", "handle_message", "handle_ended", "name_lost")
+_OWN = ("reference", "process_id", "monitor", "start_linked")
 _STATE = (property, functools.cached_property)
 
 
@@ -34,7 +40,7 @@ def check_definition(cls: type, process: type) -> None:
             )
             raise ProcessDefinitionError(message)
     _check_offloaded(cls)
-    for name in ("reference", "process_id"):
+    for name in _OWN:
         if getattr(cls, name, None) is not getattr(process, name):
             message = f"{cls.__name__}.{name} hides what every process has under that name: choose another"
             raise ProcessDefinitionError(message)

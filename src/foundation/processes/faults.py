@@ -13,6 +13,7 @@ from foundation.core.codec import Codec
 from foundation.core.registered import REGISTERED
 from foundation.errors import CallError, CodecError, DeadlockError, FoundationError, RemoteError
 from foundation.processes.catalog import main_name
+from foundation.processes.ended import Ending, EndReason
 from foundation.processes.messages import NOTHING, Fault
 
 _MOST_FRAMES = 50
@@ -41,6 +42,11 @@ def refusal(call: int, error: FoundationError) -> Fault:
 def interruption(call: int, text: str) -> Fault:
     """Say that a handler was ended in the middle, and by what; nobody knows how far it came."""
     return Fault(call, True, "", text)  # noqa: FBT003
+
+
+def crash(error: BaseException) -> Ending:
+    """Describe the end of a process that failed."""
+    return Ending(EndReason.CRASHED, _text(error), _type_name(type(error)))
 
 
 def rebuild(fault: Fault) -> Exception:

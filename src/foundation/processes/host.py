@@ -29,26 +29,32 @@ from foundation.errors import (
     NoSuchProcessError,
     NotRunningError,
 )
-from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of
+from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of, told
 from foundation.processes.calling.calls import Calls
+from foundation.processes.calling.monitors import Monitors
 from foundation.processes.calling.reference import Address, Reference, reference_class
 from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
+from foundation.processes.ended import EndReason
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
+from foundation.processes.monitor import Monitor
 from foundation.processes.names import OwnNames
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Registrar, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
 from foundation.processes.serving.reception import Reception
-from foundation.processes.serving.requests import Requests
+from foundation.processes.serving.requests import Hook, Requests
 from foundation.processes.serving.running import ProcessInfo, Running
 from foundation.processes.serving.watchdog import Watchdog, watch, watch_no_longer
+from foundation.processes.spec import Spec
+from foundation.processes.ties import Ties
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_LEFT = EndReason.NODE_LEFT
 
 
 class _Seat:
@@ -61,6 +67,13 @@ class _Seat:
 
     def reference(self) -> Any:  # noqa: ANN401 - of the process's own class
         return self._host.reference(self._cls, self.process_id)
+
+    def monitor(self, target: ProcessId) -> Monitor:
+        return self._host.ties.monitor(self.process_id.serial, target)
+
+    async def start_linked(self, wanted: Spec[Any], name: str | None) -> Any:  # noqa: ANN401 - of the class wanted
+        cls = as_process_class(wanted.cls)
+        return await self._host.start(cls, wanted.args, wanted.kwargs, name=name, link=self.process_id)
 
 
 class Host:
@@ -80,6 +93,10 @@ class Host:
         self._clock = clock or sources.clock()
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
         self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
+        self.monitors = Monitors(self.calls)
+        self.ties = Ties(self.monitors, self)
+        self.ended: list[Callable[[int], object]] = []
+        """Called with the serial of each process that has ended, before its monitors are told."""
         self._requests = Requests(wire, self.codec)
         self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
@@ -92,6 +109,7 @@ class Host:
         self.stuck: Callable[[bool], None] = lambda _is_stuck: None
         """Called in another thread when the event loop has stood still for ``stuck_after_s``, and when it goes on."""
         self._last_serial = AGENT_SERIAL
+        self._builtin: dict[int, Process] = {AGENT_SERIAL: Agent(self)}
         self._posted = 0
         self._open = False
 
@@ -102,10 +120,10 @@ class Host:
         self._open = True
         if self.options.slow_handler_s is not None:
             self._watchdog = watch(self.options, self.stuck)
-        agent_id = agent_of(self.node_id)
-        agent = Agent(self)
-        take_seat(agent, _Seat(self, agent_id, Agent))
-        await self._run(agent, agent_id, None, self._binding(Agent))
+        for serial, process in self._builtin.items():
+            process_id = ProcessId(self.node_id, serial)
+            take_seat(process, _Seat(self, process_id, type(process)))
+            await self._run(process, process_id, None, self._binding(type(process)))
         return self
 
     async def __aexit__(
@@ -114,12 +132,13 @@ class Host:
         self._open = False
         try:
             async with self._scope, TaskScope("stop processes") as stopping:
-                tasks = [stopping.start(running.stop("the node stops"), running.label) for running in self._all()]
+                tasks = [
+                    stopping.start(running.stop("the node stops", _LEFT), running.label) for running in self._all()
+                ]
                 if tasks:
                     await asyncio.wait(tasks)
-                agent = self._running.get(AGENT_SERIAL)
-                if agent is not None:
-                    await agent.stop("the node stops")
+                for builtin in list(self._running.values()):
+                    await builtin.stop("the node stops", _LEFT)
         finally:
             self.calls.close()
             self._reception.close()
@@ -152,21 +171,35 @@ class Host:
         """Act on a MessagePack array of frames of one channel; never raises, whatever the bytes are."""
         self._reception.receive(source, batch, channel)
 
+    def node_left(self, node: NodeId) -> None:
+        """Tell monitors that a node has left; :meth:`node_down` is to follow."""
+        self.monitors.node_gone(node, EndReason.NODE_LEFT)
+
     def node_down(self, node: NodeId) -> None:
         """End what waits for that node with NodeDown, and cancel what runs on its behalf."""
         self.calls.node_down(node)
         self._requests.node_down(node)
         self._reception.node_down(node)
 
+    def build_in(self, serial: int, process: Process) -> None:
+        """Have a process run as long as this host, under a serial below that of the agent; before it is started."""
+        self._builtin[serial] = process
+
     async def start(
-        self, cls: type[T], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None, *, name: str | None = None
+        self,
+        cls: type[T],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        link: ProcessId | None = None,
     ) -> T:
         """Start a process here and return its reference; raises what its constructor or `started` raises.
 
         The arguments are checked, copied and converted to their annotations, as if they came from afar.
         """
         arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
-        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name)
+        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name, link)
         return self.reference(cls, process_id)
 
     async def start_on(
@@ -177,16 +210,19 @@ class Host:
         kwargs: dict[str, Any] | None = None,
         *,
         name: str | None = None,
+        link: ProcessId | None = None,
     ) -> T:
         """Start a process on another node, whose agent must know the class."""
         if node == self.node_id:
-            return await self.start(cls, args, kwargs, name=name)
+            return await self.start(cls, args, kwargs, name=name, link=link)
         arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
         by_name = {key: bytes(value) for key, value in (keywords or {}).items()}
-        process_id = await self.agent(node).start(wire_name_of(cls), arguments, by_name, name)
+        process_id = await told(self.agent(node).start(wire_name_of(cls), arguments, by_name, name, link))
         return self.reference(cls, process_id)
 
-    async def start_encoded(self, cls: type, arguments: Raw, keywords: Keywords, name: str | None) -> ProcessId:
+    async def start_encoded(
+        self, cls: type, arguments: Raw, keywords: Keywords, name: str | None, link: ProcessId | None = None
+    ) -> ProcessId:
         """Start a process from encoded arguments."""
         if not self._open:
             message = "this node is stopped and starts no processes"
@@ -209,26 +245,42 @@ class Host:
         except BaseException:
             self.names.release(process_id.serial)
             raise
+        if link is not None:
+            await self._link(process_id, link)
         return process_id
+
+    def tie(self, process_id: ProcessId, other: ProcessId) -> None:
+        """Have a process of this node stopped when another one ends otherwise than in order."""
+        self.class_of(process_id)
+        # The other one is new: when it has ended before this was known, it cannot have been in use.
+        self.ties.link(process_id.serial, other, must_run=False)
 
     async def stop(self, process_id: ProcessId, reason: str = "") -> None:
         """Stop a process, wherever it runs; raises NoSuchProcessError."""
         if process_id.node != self.node_id:
-            return await self.agent(process_id.node).stop(process_id, reason)
+            return await told(self.agent(process_id.node).stop(process_id, reason))
         running = self._running.get(process_id.serial)
-        if running is None or process_id.serial == AGENT_SERIAL:
+        if running is None or process_id.serial <= AGENT_SERIAL:
             message = f"there is no process {process_id}"
             raise NoSuchProcessError(message)
         return await running.stop(reason)
 
     def processes(self) -> list[ProcessInfo]:
-        """Describe the processes that run here, the built-in agent not."""
+        """Describe the processes that run here, the built-in ones not."""
         return [running.info() for running in self._all()]
+
+    def class_of(self, process_id: ProcessId) -> type:
+        """Return the class of a process that runs here; raises NoSuchProcessError."""
+        running = self._running.get(process_id.serial)
+        if running is None or process_id.node != self.node_id:
+            message = f"there is no process {process_id} on this node, or no longer"
+            raise NoSuchProcessError(message)
+        return running.binding.cls
 
     @property
     def process_count(self) -> int:
-        """How many processes run here, the built-in agent not counted."""
-        return max(len(self._running) - 1, 0)
+        """How many processes run here, the built-in ones not counted."""
+        return max(len(self._running) - len(self._builtin), 0)
 
     def reference(self, cls: type[T], process_id: ProcessId) -> T:
         """Return a reference to a process, as a ``cls``."""
@@ -264,6 +316,18 @@ class Host:
         if self._posted % self.options.turn_messages == 0:
             await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran
 
+    def post_at_once(self, target: ProcessId, frame: Message, channel: Channel = Channel.EVENTS) -> bool:
+        """Send a frame that nobody answers, unless that would mean to wait; raises NotDelivered."""
+        if target in self.calls.holds.held or not self._wire.room(target.node, channel):
+            return False
+        self._wire.send(target.node, self.codec.encode(frame), channel)
+        return True
+
+    def encode_plain(self, message: object) -> tuple[str, Raw]:
+        """Encode a message for processes of any class; raises ArgumentError for what cannot travel."""
+        kind, body = self._binding(Process).plain.encode(message)
+        return kind, Raw(body)
+
     def known(self, name: str) -> ProcessId | None:
         """Return the process that has the name, as far as this node knows."""
         return self.names.known(name)
@@ -273,16 +337,45 @@ class Host:
         return self.names.known(name) or await self.names.find(name)
 
     def _all(self) -> list[Running]:
-        return [running for serial, running in self._running.items() if serial != AGENT_SERIAL]
+        return [running for serial, running in self._running.items() if serial > AGENT_SERIAL]
 
     async def _run(self, instance: Process, process_id: ProcessId, name: str | None, binding: Binding) -> None:
         running = Running(process_id, name, binding, self._requests, self.options, self._clock)
         self._running[process_id.serial] = running
         await running.start(instance, self._scope, self._workers, self._ended)
 
+    async def _link(self, started: ProcessId, other: ProcessId) -> None:
+        """Link a new process with one that runs; who cannot be linked is stopped again."""
+        try:
+            if other.node == self.node_id:
+                self.tie(other, started)
+            else:
+                await told(self.agent(other.node).link(other, started))
+        except BaseException as error:
+            if (running := self._running.get(started.serial)) is not None:
+                await running.stop(f"it could not be linked with {other}: {error}")
+            raise
+        if started.serial in self._running:
+            self.ties.link(started.serial, other, must_run=True)
+
+    def tell(self, serial: int, hook: Hook) -> None:
+        """Have a process of this node do something between two messages; nothing, when it has ended."""
+        if (running := self._running.get(serial)) is not None:
+            running.tell(hook)
+
+    def end(self, serial: int, reason: str, kind: EndReason) -> None:
+        """Let a process of this node take no more messages, and end."""
+        if (running := self._running.get(serial)) is not None and not self._scope.is_closed:
+            running.close(reason, kind)
+            self._scope.start(running.stop(reason), f"stop {running.label}")
+
     def _ended(self, running: Running) -> None:
-        self._running.pop(running.process_id.serial, None)
-        self.names.release(running.process_id.serial)
+        serial = running.process_id.serial
+        self._running.pop(serial, None)
+        self.ties.release(serial)
+        self.names.release(serial)
+        for ended in self.ended:
+            ended(serial)
 
     def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
         as_process_class(cls)

@@ -116,4 +116,11 @@ class Pressure(Struct, array_like=True, tag=11, gc=False):
     hold: bool
 
 
-Frame = Pressure | More | Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End
+class Watch(Struct, array_like=True, tag=12, gc=False):
+    """Say when a process ends; answered by a reply or a fault at that time, or by a fault at once."""
+
+    call: int
+    serial: int
+
+
+Frame = Watch | Pressure | More | Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, Self, TypeVar, TypeVarTuple
 
 from foundation.core.identity import ProcessId
-from foundation.errors import NotRunningError, ProcessDefinitionError
+from foundation.errors import ArgumentError, NotRunningError, ProcessDefinitionError
 from foundation.processes import catalog
 from foundation.processes.definition import check_definition, enclosing_locals
+from foundation.processes.ended import Ended
+from foundation.processes.monitor import Monitor
+from foundation.processes.spec import Spec, described
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Seat(Protocol):
@@ -23,6 +30,14 @@ class Seat(Protocol):
 
     def reference(self) -> Any:  # noqa: ANN401 - typed as the process's own class by its user
         """Return a reference to the process."""
+        ...
+
+    def monitor(self, target: ProcessId) -> Monitor:
+        """Watch a process on behalf of this one."""
+        ...
+
+    async def start_linked(self, wanted: Spec[Any], name: str | None) -> Any:  # noqa: ANN401 - of the class wanted
+        """Start a process on the same node that is linked with this one."""
         ...
 
 
@@ -69,6 +84,26 @@ class Process:
         """Handle a plain message; annotate ``message`` with the classes to expect."""
         logger.warning("%s got a message and has no handle_message: %.200r", type(self).__name__, message)
 
+    async def handle_ended(self, ended: Ended) -> None:
+        """Handle the end of a process that this one watches by :meth:`monitor`."""
+
+    async def name_lost(self, name: str, winner: Any) -> None:  # noqa: ANN401 - a reference, typed as its class
+        """Go on without a name that another process kept after a partition; without this handler a process ends."""
+        del name, winner
+
+    def monitor(self, target: object) -> Monitor:
+        """Watch a process: when it ends, ``handle_ended`` runs once, as a message; the result can be awaited too.
+
+        ``target`` is a reference; one by name means the process that has the name now, and raises NoSuchNameError
+        when nobody has it. The watch ends with this process. See :meth:`foundation.Cluster.monitor`.
+        """
+        return self._get_seat().monitor(process_id_of(target))
+
+    async def start_linked(self, cls: Callable[[*Ts], T] | Spec[T], /, *args: *Ts, name: str | None = None) -> T:
+        """Start a process on this node that is linked with this one; see ``link`` of `start_process`."""
+        started: T = await self._get_seat().start_linked(described(cls, args), name)
+        return started
+
     def _get_seat(self) -> Seat:
         if self.__seat is None:
             message = f"this {type(self).__name__} is a plain object: only a process that was started has a reference"
@@ -79,6 +114,15 @@ class Process:
 def take_seat(process: Process, seat: Seat) -> None:
     """Tell an instance where it runs; done before its constructor."""
     process._Process__seat = seat  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def process_id_of(target: object) -> ProcessId:
+    """Return the identity behind a reference, or behind a process that hands itself out."""
+    process_id = target.process_id if isinstance(target, Process) else target
+    if not isinstance(process_id, ProcessId):
+        message = f"expected a reference to a process, got {target!r}"
+        raise ArgumentError(message)
+    return process_id
 
 
 def as_process_class(value: object) -> type[Process]:

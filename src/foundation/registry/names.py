@@ -231,6 +231,11 @@ class Names:
             keys = (key for key in keys if (seen := self.index.see(key)) and (seen[1].metadata or {}).items() >= wanted)
         return sorted(key[1:] for key in keys)
 
+    def own(self) -> dict[str, ProcessId]:
+        """Return the names of processes of this node."""
+        me = self._replica.me
+        return {key[1:]: ProcessId(me, serial) for serial, keys in self._by_serial.items() for key in keys}
+
     def count(self) -> int:
         """Return how many names there are."""
         return len(self.index)

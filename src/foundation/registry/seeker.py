@@ -23,6 +23,8 @@ class Seeker:
     async def seek(self, key: str) -> ProcessId | None:
         """Return whose a name is; None when it is nobody's, or its home does not say so in time."""
         home = self._claims.home(key)
+        if home == self._claims.me and (granted := self._claims.whose(key)) is not None:
+            return ProcessId(*granted)
         if home is None or home == self._claims.me:
             return None
         self._last_number = number = self._last_number + 1

@@ -6,5 +6,6 @@ Layers above keep their rows here and watch those of others; hiding the rows of 
 from foundation.replication.options import ReplicationOptions
 from foundation.replication.replica import Change
 from foundation.replication.replication import Replication
+from foundation.replication.sync import Sync
 
-__all__ = ["Change", "Replication", "ReplicationOptions"]
+__all__ = ["Change", "Replication", "ReplicationOptions", "Sync"]

@@ -77,6 +77,8 @@ class Replication:
         self._tasks = TaskScope("replication")
         self._watchers: dict[str, list[Watcher]] = {}
         self._handlers: dict[str, NoteHandler] = {}
+        self.arrived: list[Callable[[], None]] = []
+        """Called when rows may have come, after who watches them was told."""
         self._present: dict[NodeId, None] = {}
         self._lost: dict[NodeId, float] = {}
         """Since when the owners of these tables are down."""
@@ -199,15 +201,20 @@ class Replication:
                 continue
             self._tell(changes)
             changes = []
-            if type(message) is Note:
-                self._handle(source, message)
-            elif type(message) is Want:
-                self._serve(source, message)
-            elif type(message) is Digest:
-                self._compared(source, message)
+            self._answer(source, message)
         self._tell(changes)
+        for look in self.arrived:
+            look()
 
     # --- inside
+
+    def _answer(self, source: NodeId, message: Message) -> None:
+        if type(message) is Note:
+            self._handle(source, message)
+        elif type(message) is Want:
+            self._serve(source, message)
+        elif type(message) is Digest:
+            self._compared(source, message)
 
     def _take(self, source: NodeId, delta: Delta) -> list[Change]:
         now = self._clock.now()

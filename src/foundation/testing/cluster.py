@@ -12,6 +12,8 @@ from foundation.discovery import DiscoveryOptions
 from foundation.fabric import FabricOptions
 from foundation.membership import MembershipOptions
 from foundation.processes import ProcessOptions
+from foundation.registry import RegistryOptions
+from foundation.replication import ReplicationOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,6 +24,8 @@ _SECTIONS: dict[str, type] = {
     "membership": MembershipOptions,
     "discovery": DiscoveryOptions,
     "processes": ProcessOptions,
+    "replication": ReplicationOptions,
+    "registry": RegistryOptions,
 }
 
 

@@ -22,7 +22,7 @@ from foundation.errors import CallTimeout, NodeDown, NotDelivered, NotRunningErr
 from foundation.processes.calling.deadlines import Deadlines
 from foundation.processes.calling.holds import Holds
 from foundation.processes.faults import rebuild
-from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, More, Open, Pressure, Reply
+from foundation.processes.messages import Call, Cancel, End, Fault, Item, Keywords, More, Open, Pressure, Reply, Watch
 from foundation.processes.ports import Wire
 
 _FEW = 16
@@ -117,6 +117,16 @@ class Calls:
         bucket = None if deadline is None else self._deadlines.add(number, deadline)
         answer = asyncio.get_running_loop().create_future()
         self._pending[number] = pending = Pending(number, target.node, channel, answer, bucket)
+        return pending
+
+    def watch(self, target: ProcessId) -> Pending:
+        """Ask for the end of a process; answered when it comes. Who asks calls :meth:`abandon` to watch no longer."""
+        self._check_open()
+        self._last = number = self._last + 1
+        # In the channel of ordinary calls: an end comes after the answers that were sent before it.
+        self._wire.send(target.node, self._encode(Watch(number, target.serial)), Channel.EVENTS)
+        answer = asyncio.get_running_loop().create_future()
+        self._pending[number] = pending = Pending(number, target.node, Channel.EVENTS, answer, None)
         return pending
 
     def abandon(self, pending: Pending) -> None:

@@ -87,6 +87,8 @@ class Handler:
             chain = (*chain, self._hop) if len(chain) < _LONGEST_CHAIN else ()
         call_context.set(CallContext(deadline, chain, self._own_task()))
         try:
+            if request.hook is not None:
+                return request.hook.run(self._instance)
             if method is None:
                 return self._instance.handle_message(self._binding.plain.decode(request.kind, request.body))
             args, kwargs = method.signature.decode(request.body, request.keywords)
@@ -127,4 +129,6 @@ class Handler:
             logger.error("%s failed in %s", self._label, self._what(request), exc_info=error)
 
     def _what(self, request: Request) -> str:
+        if request.hook is not None:
+            return f"{self._binding.cls.__name__}.{request.hook.name}"
         return request.method.spec.where if request.method else f"{self._binding.cls.__name__}.handle_message"

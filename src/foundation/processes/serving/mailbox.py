@@ -47,6 +47,13 @@ class Mailbox(Generic[T]):
         self._ring()
         return True
 
+    def push(self, message: T) -> bool:
+        """Queue a message of the node itself, whatever the capacity; False when the mailbox is closed."""
+        if not self.closed:
+            self.waiting.append(message)
+            self._ring()
+        return not self.closed
+
     async def get(self) -> T | None:
         """Return the next message, or None when the mailbox is closed."""
         while not self.waiting:

@@ -16,6 +16,7 @@ from foundation.errors import DeadlockError, FoundationError, NoSuchProcessError
 from foundation.processes.calling.calls import Calls
 from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import (
+    NOTHING,
     Call,
     Cancel,
     Cast,
@@ -28,6 +29,7 @@ from foundation.processes.messages import (
     Open,
     Pressure,
     Reply,
+    Watch,
 )
 from foundation.processes.options import ProcessOptions
 from foundation.processes.serving.credit import Credit
@@ -75,6 +77,7 @@ class Reception:
             Item: calls.on_item,
             End: calls.on_end,
             Pressure: calls.on_pressure,
+            Watch: self._on_watch,
         }
 
     def receive(self, source: NodeId, batch: bytes | memoryview, channel: Channel) -> None:
@@ -154,6 +157,18 @@ class Reception:
         if type(frame) is Open and frame.credit > 0:
             request.credit = Credit(frame.credit)
         return request
+
+    def _on_watch(self, source: NodeId, frame: Watch) -> None:
+        running = self._running.get(frame.serial)
+        if running is None:
+            gone = NoSuchProcessError(f"there is no process {frame.serial} on this node, or no longer")
+            return self._requests.refuse_unknown(source, frame.call, gone, self._channel)
+        request = Request(source, frame.call, None, NOTHING, channel=self._channel)
+        if frame.call <= 0 or not self._requests.add(request):
+            return self._garbage(source, ValueError(f"the number {frame.call} is in use"))
+        if not running.watch(request):
+            self._requests.refuse(request, NotDelivered(f"node {source[:8]} watches {running.label} already"))
+        return None
 
     def _on_more(self, source: NodeId, frame: More) -> None:
         self._requests.grant(source, frame.call, frame.items)

@@ -6,9 +6,9 @@ can cancel it, and when that node goes down everything that runs for it is cance
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Raw, Struct
 
@@ -23,8 +23,18 @@ from foundation.processes.ports import Wire
 from foundation.processes.serving.credit import Credit
 
 
+class Hook(NamedTuple):
+    """Something that a process is to do because its node says so."""
+
+    name: str
+    """The method that is run, for logs."""
+
+    run: Callable[[Any], Coroutine[Any, Any, None]]
+    """Takes the instance."""
+
+
 class Request(Struct, eq=False):
-    """One message for a process: a call, a cast (number 0) or a plain message (no method)."""
+    """One message for a process: a call, a cast (number 0), a plain message (no method) or a hook."""
 
     source: NodeId
     number: int
@@ -40,6 +50,7 @@ class Request(Struct, eq=False):
     cancelled: bool = False
     interrupt: Callable[[], object] | None = None
     """Cancels the handler, once it runs."""
+    hook: Hook | None = None
 
 
 class Requests:

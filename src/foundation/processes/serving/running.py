@@ -15,14 +15,16 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.catalog import wire_name_of
+from foundation.processes.ended import Ending, EndReason
+from foundation.processes.faults import crash
 from foundation.processes.interface.binding import Binding
-from foundation.processes.messages import Hop
+from foundation.processes.messages import NOTHING, Hop
 from foundation.processes.offloading.workers import Bench, Workers, current_bench
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process
 from foundation.processes.serving.handling import Handler
 from foundation.processes.serving.mailbox import Mailbox
-from foundation.processes.serving.requests import Request, Requests
+from foundation.processes.serving.requests import Hook, Request, Requests
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +70,12 @@ class Running:
         self._handled = 0
         self._aside = TaskScope(self.label)
         self._hold_above = max(options.mailbox_capacity // 2, _FEW)
-        self._go_on_below = self._hold_above // 2
         self._held: set[NodeId] = set()
         """Nodes that were asked to send nothing."""
-        self._reason = ""
+        self._ending: Ending | None = None
+        """How it comes to its end, once that is known."""
+        self._watchers: dict[NodeId, Request] = {}
+        """What waits for its end, one of each node."""
         self._interrupted = False
         self._instance: Process
         self._handler: Handler
@@ -105,10 +109,15 @@ class Running:
         if error is not None:
             raise error
 
-    async def stop(self, reason: str) -> None:
-        """Refuse what waits; the current message and `stopping` have a limited time to finish."""
-        self._reason = self._reason or reason
+    def close(self, reason: str, kind: EndReason) -> None:
+        """Take no more messages, and refuse what waits: the first part of :meth:`stop`."""
+        if self._ending is None:
+            self._ending = Ending(kind, reason)
         self._refuse_waiting()
+
+    async def stop(self, reason: str, kind: EndReason = EndReason.STOPPED) -> None:
+        """Refuse what waits; the current message and `stopping` have a limited time to finish."""
+        self.close(reason, kind)
         if self._task is asyncio.current_task():
             return
         limit = asyncio.get_running_loop().call_later(self._options.stop_timeout_s, self._run_out)
@@ -133,6 +142,19 @@ class Running:
                 self._requests.press(request.source, self.process_id.serial, hold=True)
         return None
 
+    def watch(self, request: Request) -> bool:
+        """Answer a request when the process ends; False when the node watches it already."""
+        node = request.source
+        if node in self._watchers:
+            return False
+        self._watchers[node] = request
+        request.interrupt = lambda: self._watchers.pop(node, None)
+        return True
+
+    def tell(self, hook: Hook) -> None:
+        """Have something done between two messages, if the process still takes any."""
+        self.mailbox.push(Request(self.process_id.node, 0, None, NOTHING, hook=hook))
+
     def _run_aside(self, request: Request, *, stream: bool) -> None:
         self._handled += 1
         work = self._handler.stream(request) if stream else self._handler.perform(request)
@@ -155,7 +177,9 @@ class Running:
             self._requests.press(node, self.process_id.serial, hold=False)
 
     def _run_out(self) -> None:
-        logger.warning("%s did not stop within %.1f s and is cancelled", self.label, self._options.stop_timeout_s)
+        text = f"did not stop within {self._options.stop_timeout_s:.1f} s and is cancelled"
+        logger.warning("%s %s", self.label, text)
+        self._ending = crash(TimeoutError(text))
         self._bench.is_over = True
         self._task.cancel()
 
@@ -163,19 +187,28 @@ class Running:
         self._refuse_waiting()
         if not self._ready.done():
             self._ready.set_result(NotDelivered(f"{self.label} was stopped while it started"))
+        if not self._task.cancelled() and (error := self._task.exception()) is not None:
+            self._ending = crash(error)
+        ending = self._ending or Ending(EndReason.STOPPED)
         ended(self)
+        watchers, self._watchers = self._watchers, {}
+        for request in watchers.values():
+            self._requests.reply(request, ending)
 
     async def _run(self) -> None:
         try:
             error = await self._hook(self._instance.started())
             if not self._ready.done():
                 self._ready.set_result(error)
-            if error is None:
+            if error is not None:
+                self._ending = crash(error)
+            else:
                 await self._work()
                 await self._aside.close()
                 call_context.set(NO_CONTEXT)
-                error = await self._hook(self._instance.stopping(self._reason))
+                error = await self._hook(self._instance.stopping(self._ending.text if self._ending else ""))
                 if error is not None:
+                    self._ending = crash(error)
                     logger.error("%s failed in `stopping`", self.label, exc_info=error)
         finally:
             await self._aside.close()
@@ -211,7 +244,7 @@ class Running:
                 request = await mailbox.get()
             if request is None:
                 return
-            if self._held and len(mailbox) < self._go_on_below:
+            if self._held and len(mailbox) < self._hold_above // 2:
                 self._go_on()
             if request.cancelled:
                 continue
