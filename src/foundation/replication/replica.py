@@ -85,8 +85,6 @@ class Replica:
             if len(ahead) < self._options.most_ahead:
                 ahead.append(delta)
             return []
-        if delta.since == 0:
-            table.floor = max(table.floor, delta.floor)
         changes = self._follow(table, delta, now)
         return changes + self._catch_up(delta.owner, table, now)
 
@@ -126,7 +124,7 @@ class Replica:
         table = self.tables.get(owner)
         if table is None or table.version <= have:
             return
-        resets = 0 < have < table.floor
+        resets = have < table.floor  # tombstones are missing: also for who got some rows by another way meanwhile
         since, goal = 0 if resets else have, table.version
         rows = list(table.after(since))
         rows.reverse()
