@@ -20,7 +20,7 @@ pytestmark = [
 
 async def test_a_large_table_joins_a_slow_line_without_delaying_calls() -> None:
     """200,000 rows come over 5 MB/s; of the calls meanwhile, 99 in 100 take less than 100 ms."""
-    async with HostCluster(2, ["tests.system.on_tables"], run_timeout_s=60.0) as cluster:
+    async with HostCluster(2, ["tests.system.on_tables"], run_timeout_s=60.0, join_timeout_s=0.1) as cluster:
         full, newcomer = cluster.nodes
         newcomer.kill()
         await full.run(on_tables.fill, ROWS)
