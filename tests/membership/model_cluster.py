@@ -12,36 +12,15 @@ from dataclasses import dataclass, field
 from foundation.core.identity import NodeId
 from foundation.core.sources import new_node_id
 from foundation.membership.events import (
-    MemberDown,
     MemberEvent,
-    MemberJoining,
-    MemberLeaving,
-    MemberLeft,
-    MemberReachable,
-    MemberUnreachable,
-    MemberUp,
     MemberUpdated,
 )
 from foundation.membership.member import Facts, MemberStatus
 from foundation.membership.options import MembershipOptions
 from foundation.membership.view import View
+from tests.membership.diagram import BEFORE, ENTERED, LEAVING, LEFT, UP
 
 OPTIONS = MembershipOptions(down_after_s=10, retention_s=600, stall_s=2)
-JOINING, UP, LEAVING = MemberStatus.JOINING, MemberStatus.UP, MemberStatus.LEAVING
-UNREACHABLE, DOWN, LEFT = MemberStatus.UNREACHABLE, MemberStatus.DOWN, MemberStatus.LEFT
-
-ENTERED = {MemberJoining: JOINING, MemberUp: UP, MemberLeaving: LEAVING}
-BEFORE: dict[type[MemberEvent], set[MemberStatus | None]] = {
-    MemberJoining: {None},
-    MemberUp: {None, JOINING},
-    MemberLeaving: {None, JOINING, UP},
-    MemberUpdated: {JOINING, UP, LEAVING},
-    MemberUnreachable: {JOINING, UP},
-    MemberReachable: {UNREACHABLE},
-    MemberDown: {UNREACHABLE},
-    MemberLeft: {LEAVING, UNREACHABLE},
-}
-"""From which station each event may come. Who enters with a higher incarnation may come from any but left."""
 
 
 @dataclass

@@ -14,17 +14,8 @@ from foundation.errors import CodecError
 from foundation.membership.events import MemberDown, MemberEvent
 from foundation.membership.member import Facts, Farewell, MemberStatus, Suspicion, decode_facts, encode_facts
 from foundation.membership.view import View
-from tests.membership.model_cluster import (
-    DOWN,
-    JOINING,
-    LEAVING,
-    LEFT,
-    OPTIONS,
-    UNREACHABLE,
-    UP,
-    ModelCluster,
-    ModelNode,
-)
+from tests.membership.diagram import DOWN, JOINING, LEAVING, LEFT, UNREACHABLE, UP
+from tests.membership.model_cluster import OPTIONS, ModelCluster, ModelNode
 
 # --- stories -------------------------------------------------------------------------------------------------
 

@@ -8,35 +8,15 @@ from typing import Any
 from foundation.membership import (
     MemberDown,
     MemberEvent,
-    MemberJoining,
-    MemberLeaving,
-    MemberLeft,
-    MemberReachable,
     MemberStatus,
     MemberUnreachable,
-    MemberUp,
     MemberUpdated,
 )
 from foundation.testing import SimulatedNode
 from foundation.testing.simulation.scheduler import START_S
+from tests.membership.diagram import BEFORE, ENTERED, LEFT
 from tests.simulate.connections import Connections
 from tests.simulate.ledger import Ledger
-
-JOINING, UP, LEAVING = MemberStatus.JOINING, MemberStatus.UP, MemberStatus.LEAVING
-UNREACHABLE, DOWN, LEFT = MemberStatus.UNREACHABLE, MemberStatus.DOWN, MemberStatus.LEFT
-
-ENTERED = {MemberJoining: JOINING, MemberUp: UP, MemberLeaving: LEAVING}
-BEFORE: dict[type[MemberEvent], set[MemberStatus | None]] = {
-    MemberJoining: {None},
-    MemberUp: {None, JOINING},
-    MemberLeaving: {None, JOINING, UP},
-    MemberUpdated: {JOINING, UP, LEAVING},
-    MemberUnreachable: {JOINING, UP},
-    MemberReachable: {UNREACHABLE},
-    MemberDown: {UNREACHABLE},
-    MemberLeft: {LEAVING, UNREACHABLE},
-}
-"""From which station each event may come. Who enters with a higher incarnation may come from any but left."""
 
 _NEWS_S = 25.0
 """How long two nodes must have been connected, directly or over others, until neither may call the other down: the

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
+from foundation.core.waiting import release, wait_among
 from foundation.errors import NotDelivered, Overloaded
 
 
@@ -27,31 +28,15 @@ class Waiters:
         if len(waiters) >= self._most:
             message = f"{len(waiters)} senders wait for node {self._node[:8]} already"
             raise Overloaded(message)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in waiters:
-                waiters.remove(waiter)
+        await wait_among(waiters)
 
     def wake(self, has_room: Callable[[Channel], bool]) -> None:
         """Let those go on for whose channel there is room."""
         for channel in [channel for channel in self._waiting if has_room(channel)]:
-            _release(self._waiting.pop(channel))
+            release(self._waiting.pop(channel))
 
     def refuse(self, reason: str) -> None:
         """Have all raise :class:`NotDelivered`."""
         waiting, self._waiting = self._waiting, {}
         for waiters in waiting.values():
-            _release(waiters, NotDelivered(reason))
-
-
-def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:
-    for waiter in waiters:
-        if waiter.done():
-            continue
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
+            release(waiters, NotDelivered(reason))

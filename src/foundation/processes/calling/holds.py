@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from foundation.core.identity import NodeId, ProcessId
+from foundation.core.waiting import Waiters, release, wait_among
 from foundation.errors import NotDelivered, Overloaded
 
 
@@ -16,7 +17,7 @@ class Holds:
     """
 
     def __init__(self, most_waiters: int) -> None:
-        self.held: dict[ProcessId, list[asyncio.Future[None]]] = {}
+        self.held: dict[ProcessId, Waiters] = {}
         """Mostly empty, and open to the senders, so that looking costs no call."""
         self._most_waiters = most_waiters
 
@@ -26,9 +27,7 @@ class Holds:
 
     def release(self, process_id: ProcessId) -> None:
         """Let them go on."""
-        for waiter in self.held.pop(process_id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+        release(self.held.pop(process_id, []))
 
     def node_down(self, node: NodeId) -> None:
         """Tell those who wait for processes of that node that nothing was delivered."""
@@ -46,19 +45,11 @@ class Holds:
                     if len(waiters) >= self._most_waiters:
                         message = f"{len(waiters)} senders wait for {process_id} already, whose mailbox is full"
                         raise Overloaded(message)
-                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    waiters.append(waiter)
-                    try:
-                        await waiter
-                    finally:
-                        if waiter in waiters:
-                            waiters.remove(waiter)
+                    await wait_among(waiters)
         except TimeoutError:
             message = f"the mailbox of {process_id} was full for {timeout_s:.3g} s"
             raise Overloaded(message) from None
 
     def _end(self, process_ids: Iterable[ProcessId], reason: str) -> None:
         for process_id in process_ids:
-            for waiter in self.held.pop(process_id):
-                if not waiter.done():
-                    waiter.set_exception(NotDelivered(reason))
+            release(self.held.pop(process_id), NotDelivered(reason))
