@@ -92,6 +92,29 @@ async def test_both_ends_of_a_link_know_which_version_to_speak() -> None:
         link.close()
 
 
+async def test_packets_that_come_with_the_welcome_are_kept_to_the_last_byte() -> None:
+    """TCP knows no messages: the first packet may begin where the welcome ends, before anybody takes the link over."""
+    packet = b"\0\0\0\x05first"
+    async with Door(lambda: BOB, COOKIE, options(), lambda _link, _node: None) as there:
+        link, _ = await dial((HOST, there.port), ANNE, COOKIE, 10, wants_link=True)
+        link.data_received(packet[:1])
+        link.data_received(packet[1:] + packet[:6])
+        got: list[bytes] = []
+        link.take_over(lambda each: got.append(bytes(each)))
+        link.data_received(packet[6:])
+        assert got == [b"first", b"first"]
+        link.close()
+
+
+async def test_who_sends_much_before_its_link_is_taken_over_loses_it() -> None:
+    """What is kept for nobody is bounded."""
+    async with Door(lambda: BOB, COOKIE, options(), lambda _link, _node: None) as there:
+        link, _ = await dial((HOST, there.port), ANNE, COOKIE, 10, wants_link=True)
+        for _ in range(5):
+            link.data_received(bytes(16 << 10))
+        assert link.is_closing
+
+
 @pytest.mark.parametrize(
     ("me", "cookie", "refusal"),
     [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
+from unittest.mock import create_autospec
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
 from foundation.core.sources import new_node_id
+from foundation.fabric.link import Link
 from foundation.fabric.options import FabricOptions
 from foundation.fabric.packet import Splitter, split_sender
 from foundation.fabric.peer import Peer
@@ -60,7 +63,7 @@ class Node:
         """Leave it: what is sent back acknowledges too."""
 
     def look_later(self, peer: Peer) -> None:
-        """Leave it: nothing is lost here that only time would tell."""
+        """Leave it to the test: nothing is lost here that only time would tell."""
 
     def drop(self, why: str) -> None:
         raise AssertionError(why)
@@ -123,3 +126,27 @@ async def test_two_nodes_agree_on_a_session(forget: Callable[[Node, Node], None]
     exchange()
     assert (two.got, one.got) == (["a", "c"], ["b", "d"])
     assert (one.ended, two.ended) == (0, 1 if forget is one_forgets else 0)
+
+
+async def test_a_link_on_which_nobody_begins_gives_way_to_the_routes() -> None:
+    """A link that both sides took, and on which the other one says nothing, is no reason to stay silent."""
+    one, two = Node(), Node()
+    one.meet(two)
+    two.meet(one)
+    one.peer.found()
+    two.peer.found()
+    carry(one, two, "both at once")
+    link = Link()
+    transport = create_autospec(asyncio.Transport, is_closing=lambda: False)
+    transport.abort.side_effect = lambda: link.connection_lost(None)
+    link.connection_made(transport)
+    one.peer._active = None  # as if it had been lost in the same moment
+    one.peer.attach(link, dialed_here=True)
+    one.send("hello")
+    now = asyncio.get_running_loop().time()
+    one.peer.look(now + FabricOptions().lease_s / 2)
+    assert one.peer.has_link
+    one.peer.look(now + FabricOptions().lease_s + 1)
+    assert not one.peer.has_link
+    carry(one, two, "both at once")
+    assert two.got == ["hello"]

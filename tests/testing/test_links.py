@@ -37,7 +37,7 @@ class Receiver:
 
     def _linked(self, link: Link, node: NodeId) -> None:
         assert node == ANNE.node
-        link.received = lambda packet: self.packets.append(bytes(packet))
+        link.take_over(lambda packet: self.packets.append(bytes(packet)))
         self.links.append(link)
 
 

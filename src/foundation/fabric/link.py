@@ -38,6 +38,8 @@ from foundation.fabric.tls import Conversation, explained, is_tls
 _NOT_SENT_LOW_WATER = 16 << 10
 _WRITE_HIGH_WATER = 64 << 10
 _LENGTH_BYTES = 2
+_MOST_EARLY = 64 << 10
+"""So much may come before a link is taken over, which is in a turn or two; who waits for an answer sends less."""
 _U32 = Struct("=I")
 # Of `struct tcp_info` in linux/tcp.h: tcpi_rtt and tcpi_min_rtt, both in microseconds.
 _ROUND_TRIP_AT = 68
@@ -46,10 +48,12 @@ _TCP_INFO_BYTES = 152
 
 
 class Link(asyncio.Protocol):
-    """One connection. After the handshake, whoever uses it sets :attr:`received` and :attr:`closed`."""
+    """One connection. After the handshake, whoever uses it sets :attr:`closed` and calls :meth:`take_over`."""
 
     def __init__(self, tls: Conversation | None = None) -> None:
-        self.received: Callable[[memoryview], None] | None = None
+        self._receive: Callable[[memoryview], None] | None = None
+        self._early = bytearray()
+        """Packets, or parts of them, that came with the end of the handshake, before anybody took the link over."""
         self.writable: Callable[[], None] = lambda: None
         self.closed: Callable[[], None] = lambda: None
         self.is_writable = True
@@ -174,6 +178,13 @@ class Link(asyncio.Protocol):
         """End the handshake; from now on the bytes are packets, of that version."""
         self.version = version
 
+    def take_over(self, receive: Callable[[memoryview], None]) -> None:
+        """Have packets handed to ``receive`` from now on, at once those that came already."""
+        self._receive = receive
+        early, self._early = bytes(self._early), bytearray()
+        if early:
+            self._packets(early)
+
     def close(self) -> None:
         """Close once what was written is sent."""
         if self._transport is not None:
@@ -216,8 +227,11 @@ class Link(asyncio.Protocol):
             self.take(message)
 
     def _packets(self, data: bytes) -> None:
-        receive = self.received
+        receive = self._receive
         if receive is None:
+            self._early += data
+            if len(self._early) > _MOST_EARLY:
+                self.abort()
             return
         try:
             for packet in self._splitter.feed(data):

@@ -199,7 +199,6 @@ class Peer:
             return
         old, self._direct, self._linked_at = self._direct, path, self._loop.time()
         self.has_link = True
-        link.received = lambda packet: self.packet(path, packet)
         link.writable = self.flush
         link.closed = lambda: self._lose(path)
         if old is not None:
@@ -207,6 +206,8 @@ class Peer:
                 self._active = None
             old.close()
         self._introduce(path)
+        self._owner.look_later(self)
+        link.take_over(lambda packet: self.packet(path, packet))
 
     def packet(self, path: Path, data: memoryview) -> None:
         """Take a packet that came on a path; what cannot be one is counted and dropped."""
@@ -237,6 +238,10 @@ class Peer:
     def look(self, now: float) -> None:
         """See whether anything that was sent gets through; ask, and at last give up a direct link that is deaf."""
         path = self._active
+        if path is None and self._direct is not None and now - self._linked_at > self._options.lease_s:
+            self._direct.close()  # the other side does not begin on it; the routes may serve
+        elif path is None and self._direct is not None:
+            self._owner.look_later(self)
         self._is_awaited = path is not None and self._session.unacknowledged_bytes > 0
         if path is None or not self._is_awaited:
             return  # a path that begins, and what is sent then, are looked after anew
