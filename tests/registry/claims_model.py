@@ -15,10 +15,11 @@ import msgspec
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
+from foundation.registry.child_index import ChildIndex
 from foundation.registry.claims import Claims
+from foundation.registry.held_rows import HeldRows
 from foundation.registry.index import NameIndex
 from foundation.registry.messages import Claim, ClaimMessage, Dropped, Flushed
-from foundation.registry.names import _Rows
 from foundation.registry.rows import NAMES, NameRow
 from foundation.replication.messages import Delta, Digest, Want
 from foundation.replication.options import ReplicationOptions
@@ -92,7 +93,13 @@ class ModelNode:
         self.index = NameIndex(self.replica, conflicts)
         self._notes: list[tuple[NodeId, ClaimMessage]] = []
         self._out: list[tuple[NodeId, Sent]] = []
-        self.claims = claims(self.me, _Rows(self.replica, self.index), self, self._note, conflicts)
+        self.claims = claims(
+            self.me,
+            HeldRows(self.replica, self.index, ChildIndex(self.replica, self.index.is_shown)),
+            self,
+            self._note,
+            conflicts,
+        )
         for node in self.present:
             self.index.show(node)
         self.enter()
@@ -126,7 +133,8 @@ class ModelNode:
         index._replica, index._conflicts = replica, claims.conflicts
         index._shown = set(index._shown)
         index._owners = {key: list(one) if isinstance(one, list) else one for key, one in index._owners.items()}
-        claims._rows, claims._grantee, claims._send = _Rows(replica, index), new, new._note
+        children = ChildIndex(replica, index.is_shown)
+        claims._rows, claims._grantee, claims._send = HeldRows(replica, index, children), new, new._note
         agreement._rows, agreement._send = claims._rows, new._note
         return new
 

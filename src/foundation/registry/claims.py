@@ -43,7 +43,7 @@ from foundation.registry.messages import (
     Won,
 )
 from foundation.registry.ports import Grantee, Owned, Rows
-from foundation.registry.rows import shown_of, winner_of
+from foundation.registry.rows import NOT_RUNNING, contenders, shown_of, winner_of
 
 Members = tuple[tuple[NodeId, int], ...]
 """Node ids with incarnations, ordered."""
@@ -80,7 +80,7 @@ class Claims:
         self._grantee = grantee
         self._send = send
         self._candidates: Candidates | None = None
-        self._mine: dict[int, tuple[str, int]] = {}
+        self._mine: dict[int, tuple[str, int, int]] = {}
         self._agreement = Agreement(me, rows, send)
         self._waiting: dict[tuple[NodeId, int], Claim] = {}
         """By who claims and the number there: whoever asks again waits once."""
@@ -137,17 +137,20 @@ class Claims:
 
     # --- own claims
 
-    def claim(self, number: int, key: str, serial: int) -> None:
-        """Ask for a name; the answer comes to the grantee under that number, perhaps within the call."""
-        self._mine[number] = (key, serial)
+    def claim(self, number: int, key: str, serial: int, life: int = 0) -> None:
+        """Ask for a name; the answer comes to the grantee under that number, perhaps within the call.
+
+        With a ``life`` it is asked for an orphan, which has that life.
+        """
+        self._mine[number] = (key, serial, life)
         self.again(number)
 
     def again(self, number: int) -> None:
         """Ask once more, whatever came of it before; nothing, if it has been answered."""
         if number not in self._mine or (home := self.home(self._mine[number][0])) is None:
             return
-        key, serial = self._mine[number]
-        claim = Claim(number, key, serial, self.view, self._rows.version(self.me), self.round)
+        key, serial, life = self._mine[number]
+        claim = Claim(number, key, serial, self.view, self._rows.version(self.me), self.round, life)
         if home == self.me:
             self._claimed(self.me, claim)
         else:
@@ -209,7 +212,7 @@ class Claims:
         if (grant := self._grants.get(key)) is not None:
             return grant.node, grant.serial
         owned = self._rows.owned(key)
-        return (owned[0][0], owned[0][1].serial) if owned else None
+        return (owned[0][0], owned[0][1].serial) if owned and owned[0][1].serial != NOT_RUNNING else None
 
     def rows_changed(self, owner: NodeId, key: str) -> None:
         """Take that a row of another node has arrived."""
@@ -284,6 +287,10 @@ class Claims:
         elif owned := self._rows.owned(key):
             owner, row = shown_of(owned)
             self._refuse(source, claim.number, owner, row.serial)
+        elif (life := self._rows.orphan_life(key)) > claim.life:
+            self._waiting[source, claim.number] = claim  # until the orphan has found a home
+        elif life < claim.life:
+            self._refuse(source, claim.number, NodeId(""), NOT_RUNNING)  # it was terminated meanwhile
         else:
             epoch = self._rows.top_epoch(key) + 1
             if source == self.me:
@@ -324,7 +331,7 @@ class Claims:
 
     def _settle_one(self, key: str) -> None:
         """Have the winner's row in an epoch above all others first; only then the others have lost."""
-        owned = self._rows.owned(key)
+        owned = contenders(self._rows.owned(key))
         if len(owned) <= 1:
             return
         chosen = self.resolve(key, owned)

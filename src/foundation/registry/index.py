@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from foundation.core.identity import NodeId, ProcessId
 from foundation.registry.events import NameEvent, NameReason
 from foundation.registry.ports import Owned
-from foundation.registry.rows import NAMES, NameRow, shown_of
+from foundation.registry.rows import NAMES, NOT_RUNNING, NameRow, holds, shown_of
 from foundation.replication.replica import Change, Replica
 
 Seen = tuple[NodeId, NameRow] | None
@@ -43,14 +43,13 @@ class NameIndex:
         if owner is None:
             return None
         if isinstance(owner, list):
-            node, row = shown_of(self.owned(key))
-            return ProcessId(node, row.serial)
-        return ProcessId(owner, self._replica.tables[owner].rows[key].value.serial)
+            owner = shown_of(self.owned(key))[0]
+        serial = self._replica.tables[owner].rows[key].value.serial
+        return ProcessId(owner, serial) if serial != NOT_RUNNING else None
 
     def see(self, key: str) -> Seen:
-        """Return whose a name is, with the row that says so."""
-        owned = self.owned(key)
-        return shown_of(owned) if owned else None
+        """Return whose a name is, with the row that says so; None also while its child has no process."""
+        return _seen(self.owned(key))
 
     def owned(self, key: str) -> Owned:
         """Return all who have a name: more than one while a conflict waits to be decided."""
@@ -67,6 +66,10 @@ class NameIndex:
         rows = (table.rows.get(key) for table in self._replica.tables.values())
         return max((row.value.epoch for row in rows if row is not None and type(row.value) is NameRow), default=0)
 
+    def is_held(self, key: str) -> bool:
+        """Tell whether somebody has a name, also for a child that has no process at the moment."""
+        return key in self._owners
+
     def is_shown(self, owner: NodeId) -> bool:
         """Tell whether the names of a node's processes are seen."""
         return owner in self._shown
@@ -77,11 +80,11 @@ class NameIndex:
         for owner, key, old, new in _merged(changes) if len(changes) > 1 else changes:
             if owner not in self._shown:
                 continue
-            if not self.is_watched and old is None and key not in self._owners and type(new) is NameRow:
+            if not self.is_watched and old is None and key not in self._owners and holds(new):
                 self._owners[key] = owner
                 continue
-            old_row = old if type(old) is NameRow else None
-            new_row = new if type(new) is NameRow else None
+            old_row = old if holds(old) else None
+            new_row = new if holds(new) else None
             was_conflict = key in self._conflicts
             before = self._before(key, owner, old_row) if was_conflict or key in self._owners else None
             if new_row is None:
@@ -124,7 +127,7 @@ class NameIndex:
             row = old if node == owner else tables[node].rows[key].value
             if row is not None:
                 rows.append((node, row))
-        return shown_of(rows) if rows else None
+        return _seen(rows)
 
     def _add(self, key: str, owner: NodeId) -> None:
         holders = self._owners.get(key)
@@ -149,7 +152,12 @@ class NameIndex:
 
 
 def _names(values: Iterable[tuple[str, object]]) -> Iterator[tuple[str, NameRow]]:
-    return ((key, row) for key, row in values if key[:1] == NAMES and type(row) is NameRow)
+    return ((key, row) for key, row in values if key[:1] == NAMES and holds(row))
+
+
+def _seen(owned: Owned) -> Seen:
+    shown = shown_of(owned) if owned else None
+    return shown if shown is not None and shown[1].serial != NOT_RUNNING else None
 
 
 def _merged(changes: list[Change]) -> Iterable[Change]:

@@ -20,6 +20,8 @@ class Claim(Struct, array_like=True, tag=1, frozen=True):
     """How far the own table of who asks has come: what it has given back must not count."""
     round: int
     """In which installment of the view who asks is: a later one than it has confirmed makes that worthless."""
+    life: int = 0
+    """Of a child that has lost its node and is to run again: its life. Else 0."""
 
 
 class Granted(Struct, array_like=True, tag=2, frozen=True):

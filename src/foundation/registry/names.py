@@ -14,20 +14,19 @@ from msgspec import Raw
 
 from foundation.core import sources
 from foundation.core.clock import Clock
-from foundation.core.events import EventSource, EventStream
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout, NameTakenError, NoSuchNameError, NotRunningError
 from foundation.registry.claims import Claims
-from foundation.registry.events import NameEvent
-from foundation.registry.index import NameIndex
+from foundation.registry.held_rows import HeldRows
+from foundation.registry.lookup import NameLookup
 from foundation.registry.messages import Claim, Dropped, Flushed, Found, NameMessage, Seek
 from foundation.registry.options import RegistryOptions
-from foundation.registry.rows import NAMES, NameRow
+from foundation.registry.rows import NAMES, NOT_RUNNING, TERMINATED, NameRow, holds, is_child, is_outlived
 from foundation.registry.seeker import Seeker
 from foundation.registry.stamps import ClaimStamps
 from foundation.replication import Change, Replication
-from foundation.replication.replica import Replica, encode
+from foundation.replication.replica import encode
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +46,16 @@ class _Claimed:
     serial: int
     wire_name: str
     metadata: dict[str, Any] | None
+    plan: bytes | None
+    """Of a child."""
+    life: int
+    """Of an orphan that is to run here; else 0."""
     retry_s: float
     """How long it waits the next time that it meets another view."""
     waits: bool = False
 
 
-class Names:
+class Names(NameLookup):
     """The names of all processes of the cluster; an async context manager. Use it on its own event loop only."""
 
     def __init__(
@@ -61,12 +64,13 @@ class Names:
         self.options = options or RegistryOptions()
         self.lost_name: LostHandler = lambda _name, _serial, _winner: None
         """Called when a process here has lost a name to another one: name, serial, winner."""
+        self.outlived: LostHandler = lambda _name, _serial, _winner: None
+        """Called when a child here is to run no more, as it was terminated or runs elsewhere."""
+        super().__init__(replication.replica)
         self._replication = replication
-        self._replica = replication.replica
         self._stamps = ClaimStamps(self._replica.me, self.options.max_drift_s, clock or sources.clock())
-        conflicts: dict[str, None] = {}
-        self.index = NameIndex(self._replica, conflicts)
-        self.claims = Claims(self._replica.me, _Rows(self._replica, self.index), self, self._send, conflicts)
+        rows = HeldRows(self._replica, self.index, self.children)
+        self.claims = Claims(self._replica.me, rows, self, self._send, self._conflicts)
         self._seeker = Seeker(self.claims, self._send, self.options.look_up_timeout_s)
         self._decoder = msgspec.msgpack.Decoder(list[NameMessage])
         self._claimed: dict[int, _Claimed] = {}
@@ -74,10 +78,6 @@ class Names:
         self._last_number = 0
         self._outgoing: dict[NodeId, list[NameMessage]] = {}
         self._tasks = TaskScope("names")
-        self._events: EventSource[tuple[NameEvent, ...]] = EventSource()
-        self._by_serial: dict[int, list[str]] = {}
-        """The keys of the own names, by process."""
-        self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._is_open = False
         self._is_open_matter = asyncio.Event()
         """Something waits for an answer that may have been lost."""
@@ -111,8 +111,13 @@ class Names:
         wire_name: str = "",
         metadata: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
+        *,
+        plan: bytes | None = None,
+        life: int = 0,
     ) -> None:
         """Give a process of this node a name; it is there for this node when this returns, and soon for all.
+
+        With a ``plan`` it is the name of a child, which begins to live, or, with its ``life``, lives on here.
 
         Raises :class:`NameTakenError`, and :class:`CallTimeout` when the members do not agree in time on who is in, or
         the node that decides about the name does not answer: after a node has vanished that takes a few seconds.
@@ -128,7 +133,9 @@ class Names:
             raise NameTakenError(message)
         self._claimed_keys.add(key)
         answer: asyncio.Future[ProcessId | None] = asyncio.get_running_loop().create_future()
-        claimed = _Claimed(answer, serial, wire_name, dict(metadata) if metadata else None, self.options.retry_s)
+        claimed = _Claimed(
+            answer, serial, wire_name, dict(metadata) if metadata else None, plan, life, self.options.retry_s
+        )
         limit_s = self.options.register_timeout_s if timeout_s is None else timeout_s
         try:
             owner = await self._claim(key, claimed, limit_s)
@@ -146,7 +153,7 @@ class Names:
         self._last_number = number = self._last_number + 1
         self._claimed[number] = claimed
         try:
-            self.claims.claim(number, key, claimed.serial)
+            self.claims.claim(number, key, claimed.serial, claimed.life)
             if claimed.answer.done():  # this node is the name's home: a timer would cost more than that
                 return claimed.answer.result()
             self._is_open_matter.set()
@@ -159,91 +166,61 @@ class Names:
     def unregister(self, name: str, serial: int | None = None) -> None:
         """Take a name back from a process of this node; raises :class:`NoSuchNameError` when none here has it."""
         row = self._own(NAMES + name)
-        if row is None or serial not in {None, row.serial}:
+        if not holds(row) or serial not in {None, row.serial}:
             message = f"no process of this node has the name {name!r}"
             raise NoSuchNameError(message)
-        self._replication.write(NAMES + name, None)
-        keys = self._by_serial[row.serial]
-        keys.remove(NAMES + name)
-        if not keys:
-            del self._by_serial[row.serial]
+        self._write(NAMES + name, None)
 
     def update_metadata(
         self, name: str, metadata: Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]]
     ) -> None:
         """Replace the metadata of a name of this node, or change it by a function of what it was."""
         row = self._own(NAMES + name)
-        if row is None:
+        if not holds(row):
             message = f"no process of this node has the name {name!r}"
             raise NoSuchNameError(message)
         new = metadata(dict(row.metadata or {})) if callable(metadata) else metadata
         self._replication.write(NAMES + name, msgspec.structs.replace(row, metadata=dict(new) or None))
 
     def release(self, serial: int) -> None:
-        """Take all names back from a process of this node."""
-        for key in self._by_serial.pop(serial, ()):
+        """Take all names back from a process of this node; a child keeps its name, and has no process for now."""
+        for key in list(self._by_serial.get(serial, ())):
             row = self._own(key)
-            if row is not None and row.serial == serial:
-                self._replication.write(key, None)
+            if row is not None:
+                self._write(key, msgspec.structs.replace(row, serial=NOT_RUNNING) if row.life else None)
 
-    # --- looking
+    # --- children
 
-    def known(self, name: str) -> ProcessId | None:
-        """Return whose a name is, as far as this node has heard: at once, and without asking anybody."""
-        return self.index.find(NAMES + name)
+    def held_child(self, name: str) -> NameRow | None:
+        """Return the own row of a child that this node holds."""
+        row = self._own(NAMES + name)
+        return row if holds(row) and row.life else None
 
-    async def find(self, name: str) -> ProcessId:
-        """Return whose a name is; when this node has not heard of it, ask the name's home, who knows first.
-
-        Raises :class:`NoSuchNameError`.
-        """
-        found = self.index.find(NAMES + name) or await self._seeker.seek(NAMES + name)
-        if found is None:
-            message = f"no process is named {name!r}"
-            raise NoSuchNameError(message)
-        return found
-
-    async def await_name(self, name: str, timeout_s: float | None = None) -> ProcessId:
-        """Wait until somebody has a name; raises :class:`CallTimeout`."""
+    def take_over(self, name: str, row: NameRow) -> bool:
+        """Hold a child that its node hands over, as its row there says; False when others have it, or it is no more."""
         key = NAMES + name
-        try:
-            async with asyncio.timeout(timeout_s):
-                while (found := self.index.find(key)) is None:
-                    arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    self._awaited.setdefault(key, []).append(arrival)
-                    await arrival
-        except TimeoutError:
-            message = f"nobody was named {name!r} within {timeout_s} s"
-            raise CallTimeout(message) from None
-        return found
+        taken = msgspec.structs.replace(row, serial=NOT_RUNNING, epoch=row.epoch + 1)
+        others = [held for held in self.children.rows(key) if held[0] != self._replica.me]
+        if self._own(key) is not None or any(is_outlived((self._replica.me, taken), other) for other in others):
+            return False
+        self._write(key, taken)
+        return True
 
-    def metadata(self, name: str) -> dict[str, Any] | None:
-        """Return the metadata of a name; None when nobody has the name."""
-        seen = self.index.see(NAMES + name)
-        return None if seen is None else dict(seen[1].metadata or {})
+    def run_child(self, name: str, serial: int) -> None:
+        """Say which process a child that this node holds has now; none, if ``serial`` is `NOT_RUNNING`."""
+        if (row := self.held_child(name)) is not None:
+            self._write(NAMES + name, msgspec.structs.replace(row, serial=serial))
 
-    def names(self, prefix: str = "", metadata: Mapping[str, Any] | None = None) -> list[str]:
-        """Return the names that begin so and whose metadata has all of that, in order."""
-        start = NAMES + prefix
-        keys = (key for key in self.index if key.startswith(start))
-        if metadata:
-            wanted = metadata.items()
-            keys = (key for key in keys if (seen := self.index.see(key)) and (seen[1].metadata or {}).items() >= wanted)
-        return sorted(key[1:] for key in keys)
+    def terminate_child(self, name: str) -> None:
+        """Say that a child that this node holds is not to run any more, anywhere."""
+        if (row := self.held_child(name)) is not None:
+            ended = msgspec.structs.replace(row, serial=TERMINATED, epoch=row.epoch + 1, metadata=None, plan=None)
+            self._write(NAMES + name, ended)
 
-    def own(self) -> dict[str, ProcessId]:
-        """Return the names of processes of this node."""
-        me = self._replica.me
-        return {key[1:]: ProcessId(me, serial) for serial, keys in self._by_serial.items() for key in keys}
-
-    def count(self) -> int:
-        """Return how many names there are."""
-        return len(self.index)
-
-    def watch(self) -> EventStream[tuple[NameEvent, ...]]:
-        """Return what happens to names from now on, in batches as it arrives."""
-        self.index.is_watched = True
-        return self._events.stream(())
+    def forget_child(self, name: str) -> None:
+        """Delete the own row about a child: it runs elsewhere, or nobody can take a terminated one for alive."""
+        if self._own(NAMES + name) is not None:
+            self._write(NAMES + name, None)
 
     # --- who is in
 
@@ -254,11 +231,15 @@ class Names:
     def show(self, owner: NodeId) -> None:
         """A node is in: its names are seen."""
         self._tell(self.index.show(owner))
+        self.children.look_at(owner)
+        for key, row in self.children.held_by(owner):
+            self._look_whether_outlived(key, (owner, row))
         self.claims.go_on()
 
     def hide(self, owner: NodeId) -> None:
         """A node is down or gone: its names are seen no more."""
         self._tell(self.index.hide(owner))
+        self.children.look_at(owner)
         self.claims.forget(owner)
         self.claims.go_on()
 
@@ -269,9 +250,10 @@ class Names:
         claimed = self._claimed.get(number)
         if claimed is None or claimed.answer.done():
             return False
-        row_stamp = self._stamps.next()
-        self._replication.write(key, NameRow(claimed.serial, epoch, row_stamp, claimed.wire_name, claimed.metadata))
-        self._by_serial.setdefault(claimed.serial, []).append(key)
+        life = (claimed.life or epoch) if claimed.plan is not None else 0
+        stamp = self._stamps.next()
+        row = NameRow(claimed.serial, epoch, stamp, claimed.wire_name, claimed.metadata, life, claimed.plan)
+        self._write(key, row)
         claimed.answer.set_result(None)
         return True
 
@@ -296,29 +278,28 @@ class Names:
     def won(self, key: str, serial: int, epoch: int) -> None:
         """Write the own row again."""
         row = self._own(key)
-        if row is not None and row.serial == serial and row.epoch < epoch:
-            self._replication.write(key, msgspec.structs.replace(row, epoch=epoch))
+        if row is not None and (row.life or row.serial == serial) and row.epoch < epoch:  # a child may have restarted
+            self._write(key, msgspec.structs.replace(row, epoch=epoch))
 
     def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
         """Give the name back and tell its process."""
         row = self._own(key)
-        if row is not None and row.epoch < epoch:
-            self.unregister(key[1:])
+        if holds(row) and row.epoch < epoch:
+            self._write(key, None)
             logger.warning("process %s lost the name %r to %s.%d", row.serial, key[1:], owner[:8], serial)
             self.lost_name(key[1:], row.serial, ProcessId(owner, serial))
 
     # --- inside
 
-    def _own(self, key: str) -> NameRow | None:
-        row = self._replica.own.rows.get(key)
-        return None if row is None or type(row.value) is not NameRow else row.value
-
     def _changed(self, changes: list[Change]) -> None:
         self._stamps.hear(changes)
         events = self.index.apply(changes)
+        self.children.apply(changes)
         for change in changes:
             if change.owner != self._replica.me:
                 self.claims.rows_changed(change.owner, change.key)
+                if is_child(change.new):
+                    self._look_whether_outlived(change.key, (change.owner, change.new))
         self._tell(events)
         if self._awaited:
             self._tell_arrivals(change.key for change in changes)
@@ -326,17 +307,28 @@ class Names:
         if not self.claims.is_at_rest:
             self._is_open_matter.set()
 
-    def _tell(self, events: list[NameEvent]) -> None:
-        if events:
-            self._events.emit(tuple(events))
-        if self._awaited:
-            self._tell_arrivals(NAMES + event.name for event in events)
+    def _write(self, key: str, row: NameRow | None) -> None:
+        """Write an own row, and keep in mind which process it is about."""
+        old = self._own(key)
+        self._replication.write(key, row)
+        if old is not None and old.serial > NOT_RUNNING:
+            keys = self._by_serial[old.serial]
+            keys.remove(key)
+            if not keys:
+                del self._by_serial[old.serial]
+        if row is not None and row.serial > NOT_RUNNING:
+            self._by_serial.setdefault(row.serial, []).append(key)
 
-    def _tell_arrivals(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            for arrival in self._awaited.pop(key, ()):
-                if not arrival.done():
-                    arrival.set_result(None)
+    def _look_whether_outlived(self, key: str, other: tuple[NodeId, NameRow]) -> None:
+        """Let go of a child as soon as another row takes the place of this node's."""
+        row = self._own(key)
+        if row is None or not is_outlived((self._replica.me, row), other):
+            return
+        there, newer = other
+        if newer.life > row.life or newer.serial == TERMINATED or self.index.is_shown(there):
+            self._write(key, None)
+            if row.serial > NOT_RUNNING:
+                self.outlived(key[1:], row.serial, ProcessId(there, newer.serial))
 
     def _noted(self, source: NodeId, content: Raw) -> None:
         for message in self._decoder.decode(content):
@@ -375,20 +367,6 @@ class Names:
             if not self._claimed[number].waits:
                 self.claims.again(number)
         self.claims.look_again()
-
-
-class _Rows:
-    """What the claims see of the rows."""
-
-    def __init__(self, replica: Replica, index: NameIndex) -> None:
-        self.version = replica.version
-        self.ignores = replica.ignores
-        self.owned = index.owned
-        self.top_epoch = index.top_epoch
-        self._replica = replica
-
-    def versions(self) -> Mapping[NodeId, int]:
-        return self._replica.digest(answer_wanted=False).versions
 
 
 def _taken(name: str, owner: ProcessId) -> NameTakenError:

@@ -35,6 +35,10 @@ class Rows(Protocol):
         """Return the highest epoch of a name in any table, also of nodes that are down."""
         ...
 
+    def orphan_life(self, key: str) -> int:
+        """Return the life of a child that is to run, and whose node is gone; 0 when there is none of that name."""
+        ...
+
 
 class Grantee(Protocol):
     """What becomes of the claims of this node. All of it happens within the call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import Struct
 
@@ -23,6 +23,47 @@ class NameRow(Struct, array_like=True, frozen=True, gc=False):
     wire_name: str = ""
     """Of the class of the process."""
     metadata: dict[str, Any] | None = None
+    life: int = 0
+    """Of a child, which all nodes keep running together: the epoch in which it was started. The highest life holds."""
+    plan: bytes | None = None
+    """Of a child: what it takes to start it anew; none once it was terminated. What is in it concerns other layers."""
+
+
+NOT_RUNNING = 0
+"""As serial: the name is held for a child that has no process at the moment, as it starts, or is being moved."""
+TERMINATED = -1
+"""As serial: the child has been terminated in this life, and is not to be started again by who has not heard of it."""
+
+
+def holds(row: object) -> TypeGuard[NameRow]:
+    """Tell whether a row gives its name to somebody."""
+    return type(row) is NameRow and row.serial >= NOT_RUNNING
+
+
+def is_child(row: object) -> TypeGuard[NameRow]:
+    """Tell whether a row is about a child, also about one that was terminated."""
+    return type(row) is NameRow and row.life > 0
+
+
+def contenders(rows: list[tuple[NodeId, NameRow]]) -> list[tuple[NodeId, NameRow]]:
+    """Leave out whose child only goes on because its node has not heard enough yet: see :func:`is_outlived`."""
+    if len(rows) <= 1:
+        return rows
+    return [one for one in rows if not any(is_outlived(one, other) for other in rows)]
+
+
+def is_outlived(one: tuple[NodeId, NameRow], other: tuple[NodeId, NameRow]) -> bool:
+    """Tell whether another row about the same child takes the place of one, without any decision.
+
+    It does when the child was started anew, or terminated, or when it has been moved: then both rows have the same
+    claim, and the one in the higher epoch is at the new place.
+    """
+    (node, row), (there, newer) = one, other
+    if not row.life or row.life != newer.life:
+        return 0 < row.life < newer.life
+    if TERMINATED in {row.serial, newer.serial}:
+        return newer.serial == TERMINATED != row.serial
+    return newer.stamp == row.stamp and (newer.epoch, there) > (row.epoch, node)
 
 
 def winner_of(rows: list[tuple[NodeId, NameRow]]) -> tuple[NodeId, NameRow]:

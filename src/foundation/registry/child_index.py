@@ -1,0 +1,123 @@
+"""Which children all nodes keep running together, and which of them have lost their node. Pure.
+
+*Consistency.* The view of this node, which follows the owners' tables. A child is an orphan as soon as no node that is
+in holds it; who runs it then, the home of its name decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from foundation.core.identity import NodeId
+from foundation.registry.rows import NAMES, TERMINATED, NameRow, is_child
+from foundation.replication.replica import Change, Replica
+
+Held = tuple[NodeId, NameRow]
+
+
+class ChildIndex:
+    """Children by the keys of their names, kept up to date by :meth:`apply` and :meth:`look_at`."""
+
+    def __init__(self, replica: Replica, is_shown: Callable[[NodeId], bool]) -> None:
+        """``is_shown`` tells whether a node is in."""
+        self._replica = replica
+        self._is_shown = is_shown
+        self._holders: dict[str, NodeId | list[NodeId]] = {}
+        """In whose tables there are rows about a child."""
+        self.orphans: dict[str, None] = {}
+        """Children that are to run, and that no node that is in holds."""
+
+    def __len__(self) -> int:
+        """Count the children, with those that were terminated lately."""
+        return len(self._holders)
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the keys of all."""
+        return iter(self._holders)
+
+    def rows(self, key: str) -> list[Held]:
+        """Return all rows about a child."""
+        holders = self._holders.get(key)
+        if holders is None:
+            return []
+        tables = self._replica.tables
+        nodes = holders if isinstance(holders, list) else [holders]
+        return [(node, tables[node].rows[key].value) for node in nodes]
+
+    def best(self, key: str) -> Held | None:
+        """Return the row that says what is to become of a child; None when nobody has heard of it."""
+        return max(self.rows(key), key=_rank, default=None)
+
+    def is_expected(self, key: str) -> bool:
+        """Tell whether a child is to run."""
+        best = self.best(key)
+        return best is not None and best[1].serial != TERMINATED
+
+    def orphan_life(self, key: str) -> int:
+        """Return the life of an orphan; 0 for all others."""
+        if key not in self.orphans or (best := self.best(key)) is None:
+            return 0
+        return best[1].life
+
+    def held_by(self, owner: NodeId) -> list[tuple[str, NameRow]]:
+        """Return the children that a node holds, as its table says."""
+        table = self._replica.tables.get(owner)
+        if table is None:
+            return []
+        return [
+            (key, row) for key, row in table.values() if key[:1] == NAMES and is_child(row) and row.serial != TERMINATED
+        ]
+
+    def apply(self, changes: list[Change]) -> None:
+        """Take changes of rows, which the tables have already."""
+        tables = self._replica.tables
+        for owner, key, old, new in changes:
+            if not (is_child(old) or is_child(new)):
+                continue
+            table = tables.get(owner)
+            row = None if table is None else table.rows.get(key)
+            if row is not None and is_child(row.value):
+                self._add(key, owner)
+            else:
+                self._remove(key, owner)
+            self._look_at(key)
+
+    def look_at(self, owner: NodeId) -> None:
+        """Take that a node is in, or no longer."""
+        table = self._replica.tables.get(owner)
+        for key, row in [] if table is None else table.values():
+            if key[:1] == NAMES and is_child(row):
+                self._look_at(key)
+
+    def _look_at(self, key: str) -> None:
+        rows = self.rows(key)
+        best = max(rows, key=_rank, default=None)
+        is_held = best is None or best[1].serial == TERMINATED
+        if is_held or any(row.serial != TERMINATED and self._is_shown(node) for node, row in rows):
+            self.orphans.pop(key, None)
+        else:
+            self.orphans[key] = None
+
+    def _add(self, key: str, owner: NodeId) -> None:
+        holders = self._holders.get(key)
+        if holders is None:
+            self._holders[key] = owner
+        elif isinstance(holders, list):
+            if owner not in holders:
+                holders.append(owner)
+        elif holders != owner:
+            self._holders[key] = [holders, owner]
+
+    def _remove(self, key: str, owner: NodeId) -> None:
+        holders = self._holders.get(key)
+        if holders == owner:
+            del self._holders[key]
+        elif isinstance(holders, list) and owner in holders:
+            holders.remove(owner)
+            if len(holders) == 1:
+                self._holders[key] = holders[0]
+
+
+def _rank(held: Held) -> tuple[int, bool, int, NodeId]:
+    node, row = held
+    return row.life, row.serial == TERMINATED, row.epoch, node
