@@ -26,11 +26,13 @@ from foundation.cluster.module_calls import (
     register,
     send,
     start_process,
+    start_supervisor,
     stop_process,
     unregister,
     wait_for_sync,
     whereis,
 )
+from foundation.core.backoff import Backoff
 from foundation.core.version import __version__
 from foundation.membership import (
     Member,
@@ -46,24 +48,34 @@ from foundation.membership import (
     MemberUpdated,
 )
 from foundation.processes import (
+    Child,
+    ChildCount,
+    ChildInfo,
     Ended,
     EndReason,
     Monitor,
     Process,
     ProcessInfo,
     Spec,
+    Supervisor,
     cast,
+    child,
     concurrent,
     idempotent,
     offload,
     options,
     register_type,
     spec,
+    supervisor,
 )
 from foundation.registry import GroupChange, GroupMember, NameEvent, NameReason, PresenceDiff, PresenceMeta
 
 __all__ = [
     "ANY",
+    "Backoff",
+    "Child",
+    "ChildCount",
+    "ChildInfo",
     "Cluster",
     "ClusterInfo",
     "EndReason",
@@ -89,9 +101,11 @@ __all__ = [
     "Process",
     "ProcessInfo",
     "Spec",
+    "Supervisor",
     "__version__",
     "await_name",
     "cast",
+    "child",
     "cluster_info",
     "concurrent",
     "current_cluster",
@@ -110,7 +124,9 @@ __all__ = [
     "spec",
     "start_cluster",
     "start_process",
+    "start_supervisor",
     "stop_process",
+    "supervisor",
     "unregister",
     "wait_for_sync",
     "whereis",

@@ -22,6 +22,7 @@
     │   ├── ProcessDefinitionError    a class that cannot be a process (also a TypeError)
     │   ├── ArgumentError             an argument that does not fit its annotation (also a TypeError)
     │   ├── UnknownProcessClassError  the node does not have that class
+    │   ├── ProcessCrash              raised by a handler to end its process, and not in order
     │   ├── NameTakenError            another process has that name
     │   └── NoSuchNameError           no process has that name
     ├── CallError
@@ -140,6 +141,13 @@ class ArgumentError(ProcessError, TypeError):
 
 class UnknownProcessClassError(ProcessError):
     """The node has not imported the class with that wire name."""
+
+
+class ProcessCrash(ProcessError):  # noqa: N818 - says what is to happen
+    """Raised by a handler: it cannot go on, and its process ends, not in order, without `stopping`.
+
+    The caller gets a :class:`RemoteError`. Any other error of a handler is the caller's, and the process lives on.
+    """
 
 
 class NameTakenError(ProcessError):

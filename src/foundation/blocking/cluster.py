@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, TypeVarTuple
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
 import foundation.cluster as asynchronous
 from foundation.blocking.job import Job
@@ -19,7 +19,7 @@ from foundation.config import Config
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import NotRunningError
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Ended, Process, ProcessInfo, Spec
+from foundation.processes import Child, Ended, PlanWords, Process, ProcessInfo, Spec, Supervisor
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -117,6 +117,13 @@ class Cluster:
     ) -> Blocking[T]:
         """Start a process and return a blocking reference to it; see :meth:`foundation.Cluster.start_process`."""
         starting: Coroutine[Any, Any, T] = self.asynchronous.start_process(cls, *args, name=name, node=node, link=link)
+        return self.blocking(self._session.run(starting))
+
+    def start_supervisor(
+        self, *children: Child[Any], name: str | None = None, node: Node | None = None, **plan: Unpack[PlanWords]
+    ) -> Blocking[Supervisor]:
+        """See :meth:`foundation.Cluster.start_supervisor`."""
+        starting = self.asynchronous.start_supervisor(*children, name=name, node=node, **plan)
         return self.blocking(self._session.run(starting))
 
     def stop_process(self, reference: object, reason: str = "stopped") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple, overload
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from foundation import processes
 from foundation.blocking.reference import Blocking
@@ -14,7 +14,7 @@ from foundation.cluster import ClusterInfo
 from foundation.cluster.cluster import Node
 from foundation.core.identity import ProcessId
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Ended, Spec
+from foundation.processes import Child, Ended, PlanWords, Spec, Supervisor
 from foundation.processes.calling.reference import remote_method
 
 P = ParamSpec("P")
@@ -62,6 +62,13 @@ def start_process(
 ) -> Blocking[T]:
     """See :meth:`foundation.blocking.Cluster.start_process`."""
     return current_cluster().start_process(cls, *args, name=name, node=node, link=link)
+
+
+def start_supervisor(
+    *children: Child[Any], name: str | None = None, node: Node | None = None, **plan: Unpack[PlanWords]
+) -> Blocking[Supervisor]:
+    """See :meth:`foundation.blocking.Cluster.start_supervisor`."""
+    return current_cluster().start_supervisor(*children, name=name, node=node, **plan)
 
 
 def stop_process(reference: object, reason: str = "stopped") -> None:

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakSet
 
 from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.info import ClusterInfo, health, paths
 from foundation.cluster.load import LoadTeller
+from foundation.cluster.loneliness import mind_loneliness
 from foundation.config import Config
 from foundation.core.events import EventStream
 from foundation.core.identity import NodeId, ProcessId
@@ -25,13 +26,17 @@ from foundation.errors import (
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
 from foundation.processes import (
+    Child,
     Monitor,
+    PlanWords,
     ProcessInfo,
     Spec,
+    Supervisor,
     as_process_class,
     described,
     process_id_of,
     send,
+    supervisor,
     wire_name_of,
 )
 from foundation.processes import Process as AnyProcess
@@ -110,7 +115,7 @@ class Cluster:
             parts.membership.become(MemberStatus.UP)
             await stack.enter_async_context(self._tasks)
             self._tasks.keep_running(self._load.run, "tell load")
-            self._tasks.keep_running(self._mind_loneliness, "mind loneliness")
+            self._tasks.keep_running(partial(mind_loneliness, self), "mind loneliness")
             self._parts = parts
             self._stack = stack.pop_all()
         _running.add(self)
@@ -211,6 +216,20 @@ class Cluster:
         cls_to_start = as_process_class(wanted.cls)
         started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name, link=linked)
         return started  # type: ignore[no-any-return]
+
+    async def start_supervisor(
+        self,
+        *children: Child[Any],
+        name: str | None = None,
+        node: Node | None = None,
+        **plan: Unpack[PlanWords],
+    ) -> Supervisor:
+        """Start a supervisor with its children, in their order, and return a reference to it.
+
+        The words of ``plan`` are those of :func:`foundation.supervisor`. ``node`` is as for :meth:`start_process`; the
+        children run on the same node. Raises what the start of a child raises; those started before it are stopped.
+        """
+        return await self.start_process(supervisor(*children, **plan).spec, name=name, node=node)
 
     async def stop_process(self, reference: object, reason: str = "stopped") -> None:
         """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs."""
@@ -360,18 +379,3 @@ class Cluster:
             raise NoEligibleNodeError(message)
         assert self._load is not None  # noqa: S101 - set with the parts
         return self._load.least_loaded(able)
-
-    async def _mind_loneliness(self) -> None:
-        """Say so, once each time, when there is nobody else."""
-        strategies = ", ".join(self.config.strategy_names)
-        async with self.events() as events:
-            if not self._others() and not self.config.observer:
-                logger.warning(
-                    "%s is alone in cluster %r so far: %s found nobody; it goes on looking",
-                    self.name,
-                    self.config.cluster_name,
-                    strategies,
-                )
-            async for event in events:
-                if event.member.status in {MemberStatus.LEFT, MemberStatus.DOWN} and not self._others():
-                    logger.warning("%s is alone in cluster %r now: %s", self.name, self.config.cluster_name, event)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from foundation.cluster.cluster import Node, current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.core.events import EventStream
 from foundation.core.identity import ProcessId
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Monitor, Spec
+from foundation.processes import Child, Monitor, PlanWords, Spec, Supervisor
 from foundation.registry import Groups, Presence
 
 T = TypeVar("T")
@@ -27,6 +27,13 @@ async def start_process(
 ) -> T:
     """See :meth:`foundation.Cluster.start_process`."""
     return await current_cluster().start_process(cls, *args, name=name, node=node, link=link)
+
+
+async def start_supervisor(
+    *children: Child[Any], name: str | None = None, node: Node | None = None, **plan: Unpack[PlanWords]
+) -> Supervisor:
+    """See :meth:`foundation.Cluster.start_supervisor`."""
+    return await current_cluster().start_supervisor(*children, name=name, node=node, **plan)
 
 
 def monitor(target: object) -> Monitor:

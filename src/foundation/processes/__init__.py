@@ -16,23 +16,42 @@ from foundation.processes.registering import register_type
 from foundation.processes.serving.requests import Hook
 from foundation.processes.serving.running import ProcessInfo
 from foundation.processes.spec import Spec, described, spec
+from foundation.processes.supervision import (
+    RESTART_BACKOFF,
+    Child,
+    ChildCount,
+    ChildInfo,
+    Pace,
+    PlanWords,
+    Supervisor,
+    child,
+    supervisor,
+)
 
 __all__ = [
     "AGENT_SERIAL",
+    "RESTART_BACKOFF",
     "Agent",
     "Cancel",
+    "Child",
+    "ChildCount",
+    "ChildInfo",
     "EndReason",
     "Ended",
     "Hook",
     "Host",
     "Monitor",
+    "Pace",
+    "PlanWords",
     "Process",
     "ProcessInfo",
     "ProcessOptions",
     "Spec",
+    "Supervisor",
     "Tell",
     "as_process_class",
     "cast",
+    "child",
     "class_with",
     "concurrent",
     "described",
@@ -46,6 +65,7 @@ __all__ = [
     "register_type",
     "send",
     "spec",
+    "supervisor",
     "told",
     "wire_name_of",
 ]

@@ -11,7 +11,7 @@ from msgspec import Raw
 from foundation.core.arrays import ARRAYS
 from foundation.core.codec import Codec
 from foundation.core.registered import REGISTERED
-from foundation.errors import CallError, CodecError, DeadlockError, FoundationError, RemoteError
+from foundation.errors import CallError, CodecError, DeadlockError, FoundationError, ProcessCrash, RemoteError
 from foundation.processes.catalog import main_name
 from foundation.processes.ended import Ending, EndReason
 from foundation.processes.messages import NOTHING, Fault
@@ -20,6 +20,7 @@ _MOST_FRAMES = 50
 _MOST_TEXT = 32_768
 _HEAP_TYPE = 1 << 9
 _CONTROL_FLOW = (StopIteration, StopAsyncIteration)
+_ABOUT_ITSELF = (CallError, ProcessCrash)
 
 _state = Codec([ARRAYS, REGISTERED]).decoder(tuple[tuple[Any, ...], dict[str, Any]])
 
@@ -53,8 +54,9 @@ def rebuild(fault: Fault) -> Exception:
     """Make the error that the caller gets.
 
     An error of the handler has the handler's type where that type is imported here already, and a RemoteError as its
-    cause. A CallError stays a RemoteError: "not delivered" said by the handler is about a call of its own. But a
-    DeadlockError is about the whole chain, whoever of it is told.
+    cause. A CallError stays a RemoteError: "not delivered" said by the handler is about a call of its own; and so
+    does a ProcessCrash, which must not end the caller too. But a DeadlockError is about the whole chain, whoever of it
+    is told.
     """
     cls = _imported(fault.error_type)
     if not fault.by_handler:
@@ -63,7 +65,7 @@ def rebuild(fault: Fault) -> Exception:
     name = fault.error_type.rpartition(":")[2]
     text = ": ".join(part for part in (name, fault.text) if part)
     remote = RemoteError(text, error_type=fault.error_type, remote_traceback=fault.traceback)
-    if cls is None or (issubclass(cls, (CallError, *_CONTROL_FLOW)) and cls is not DeadlockError):
+    if cls is None or (issubclass(cls, (*_ABOUT_ITSELF, *_CONTROL_FLOW)) and cls is not DeadlockError):
         return remote
     error = _bare(cls, fault)
     if error is None:

@@ -36,44 +36,26 @@ from foundation.processes.calling.reference import Address, Reference, reference
 from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.ended import EndReason
+from foundation.processes.families import Families
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Cast, Keywords, Message
-from foundation.processes.monitor import Monitor
 from foundation.processes.names import OwnNames
+from foundation.processes.nursery import Custody
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Registrar, Wire
 from foundation.processes.process import Process, as_process_class, take_seat
+from foundation.processes.seat import Seat
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Hook, Requests
 from foundation.processes.serving.running import ProcessInfo, Running
 from foundation.processes.serving.watchdog import Watchdog, watch, watch_no_longer
-from foundation.processes.spec import Spec
 from foundation.processes.ties import Ties
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LEFT = EndReason.NODE_LEFT
-
-
-class _Seat:
-    """What a process can ask about itself."""
-
-    def __init__(self, host: Host, process_id: ProcessId, cls: type) -> None:
-        self.process_id = process_id
-        self._host = host
-        self._cls = cls
-
-    def reference(self) -> Any:  # noqa: ANN401 - of the process's own class
-        return self._host.reference(self._cls, self.process_id)
-
-    def monitor(self, target: ProcessId) -> Monitor:
-        return self._host.ties.monitor(self.process_id.serial, target)
-
-    async def start_linked(self, wanted: Spec[Any], name: str | None) -> Any:  # noqa: ANN401 - of the class wanted
-        cls = as_process_class(wanted.cls)
-        return await self._host.start(cls, wanted.args, wanted.kwargs, name=name, link=self.process_id)
 
 
 class Host:
@@ -100,6 +82,7 @@ class Host:
         self._requests = Requests(wire, self.codec)
         self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
+        self.families = Families(self._running, self)
         self.names: Registrar = names or OwnNames(wire.node_id)
         """Who has which name; the cluster puts its registry here."""
         self._bindings: dict[type, Binding] = {}
@@ -110,33 +93,35 @@ class Host:
         """Called in another thread when the event loop has stood still for ``stuck_after_s``, and when it goes on."""
         self._last_serial = AGENT_SERIAL
         self._builtin: dict[int, Process] = {AGENT_SERIAL: Agent(self)}
-        self._posted = 0
-        self._open = False
+        self._posted, self._open = 0, False
 
     async def __aenter__(self) -> Self:
         if self._open:
             message = "this host runs already"
             raise AlreadyRunningError(message)
-        self._open = True
+        self._open, self.families.node_stops = True, False
         if self.options.slow_handler_s is not None:
             self._watchdog = watch(self.options, self.stuck)
         for serial, process in self._builtin.items():
             process_id = ProcessId(self.node_id, serial)
-            take_seat(process, _Seat(self, process_id, type(process)))
+            take_seat(process, Seat(self, process_id, type(process)))
             await self._run(process, process_id, None, self._binding(type(process)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._open = False
+        self._open, self.families.node_stops = False, True
         try:
             async with self._scope, TaskScope("stop processes") as stopping:
-                tasks = [
-                    stopping.start(running.stop("the node stops", _LEFT), running.label) for running in self._all()
-                ]
-                if tasks:
-                    await asyncio.wait(tasks)
+                for children in (False, True):  # children are stopped by their parents, in an order that those know
+                    tasks = [
+                        stopping.start(running.stop("the node stops", _LEFT), running.label)
+                        for running in self._all()
+                        if children or not self.families.is_child(running.process_id.serial)
+                    ]
+                    if tasks:
+                        await asyncio.wait(tasks)
                 for builtin in list(self._running.values()):
                     await builtin.stop("the node stops", _LEFT)
         finally:
@@ -193,13 +178,14 @@ class Host:
         *,
         name: str | None = None,
         link: ProcessId | None = None,
+        custody: Custody | None = None,
     ) -> T:
         """Start a process here and return its reference; raises what its constructor or `started` raises.
 
         The arguments are checked, copied and converted to their annotations, as if they came from afar.
         """
         arguments, keywords = self._encode_constructor(cls, args, kwargs or {})
-        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name, link)
+        process_id = await self.start_encoded(cls, Raw(arguments), keywords, name, link, custody)
         return self.reference(cls, process_id)
 
     async def start_on(
@@ -221,7 +207,13 @@ class Host:
         return self.reference(cls, process_id)
 
     async def start_encoded(
-        self, cls: type, arguments: Raw, keywords: Keywords, name: str | None, link: ProcessId | None = None
+        self,
+        cls: type,
+        arguments: Raw,
+        keywords: Keywords,
+        name: str | None,
+        link: ProcessId | None = None,
+        custody: Custody | None = None,
     ) -> ProcessId:
         """Start a process from encoded arguments."""
         if not self._open:
@@ -231,7 +223,7 @@ class Host:
         self._last_serial += 1
         process_id = ProcessId(self.node_id, self._last_serial)
         instance: Process = cls.__new__(cls)  # type: ignore[call-overload]
-        take_seat(instance, _Seat(self, process_id, cls))
+        take_seat(instance, Seat(self, process_id, cls))
         try:
             args, kwargs = binding.constructor.decode(arguments, keywords)
         except CodecError as error:
@@ -241,7 +233,7 @@ class Host:
             await self.names.register(name, process_id.serial, wire_name_of(cls))
         try:
             cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
-            await self._run(instance, process_id, name, binding)
+            await self._run(instance, process_id, name, binding, custody)
         except BaseException:
             self.names.release(process_id.serial)
             raise
@@ -339,8 +331,17 @@ class Host:
     def _all(self) -> list[Running]:
         return [running for serial, running in self._running.items() if serial > AGENT_SERIAL]
 
-    async def _run(self, instance: Process, process_id: ProcessId, name: str | None, binding: Binding) -> None:
+    async def _run(
+        self,
+        instance: Process,
+        process_id: ProcessId,
+        name: str | None,
+        binding: Binding,
+        custody: Custody | None = None,
+    ) -> None:
         running = Running(process_id, name, binding, self._requests, self.options, self._clock)
+        if custody is not None:
+            self.families.adopt(custody, running)
         self._running[process_id.serial] = running
         await running.start(instance, self._scope, self._workers, self._ended)
 
@@ -376,6 +377,7 @@ class Host:
         self.names.release(serial)
         for ended in self.ended:
             ended(serial)
+        self.families.ended(running)
 
     def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
         as_process_class(cls)

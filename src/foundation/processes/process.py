@@ -12,6 +12,7 @@ from foundation.processes import catalog
 from foundation.processes.definition import check_definition, enclosing_locals
 from foundation.processes.ended import Ended
 from foundation.processes.monitor import Monitor
+from foundation.processes.nursery import Nursery
 from foundation.processes.spec import Spec, described
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,11 @@ class Seat(Protocol):
     @property
     def process_id(self) -> ProcessId:
         """The identity of the process."""
+        ...
+
+    @property
+    def nursery(self) -> Nursery:
+        """What the process can do with children of its own."""
         ...
 
     def reference(self) -> Any:  # noqa: ANN401 - typed as the process's own class by its user
@@ -54,6 +60,8 @@ class Process:
 
     __wire_name__: ClassVar[str]
     __enclosing__: ClassVar[dict[str, Any]] = {}
+    __stop_timeout_s__: ClassVar[float | None]
+    """Seconds that processes of a class have to stop, where that is not for their node to say; None for no limit."""
     __seat: Seat | None = None
 
     def __init_subclass__(cls, *, wire_name: str | None = None, **more: Any) -> None:  # noqa: ANN401
@@ -104,6 +112,9 @@ class Process:
         started: T = await self._get_seat().start_linked(described(cls, args), name)
         return started
 
+    def _end_begins(self) -> None:
+        """Notice, at once and whatever this process does at the moment, that it takes no more messages."""
+
     def _get_seat(self) -> Seat:
         if self.__seat is None:
             message = f"this {type(self).__name__} is a plain object: only a process that was started has a reference"
@@ -114,6 +125,11 @@ class Process:
 def take_seat(process: Process, seat: Seat) -> None:
     """Tell an instance where it runs; done before its constructor."""
     process._Process__seat = seat  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def tell_of_end(process: Process) -> None:
+    """Tell an instance that it takes no more messages."""
+    process._end_begins()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no method of its users
 
 
 def process_id_of(target: object) -> ProcessId:

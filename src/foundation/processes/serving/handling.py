@@ -10,7 +10,7 @@ from weakref import ReferenceType
 
 from foundation.core.clock import Clock
 from foundation.core.context import CallContext, call_context
-from foundation.errors import ArgumentError, CallTimeout, FoundationError
+from foundation.errors import ArgumentError, CallTimeout, FoundationError, ProcessCrash
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import Hop
 from foundation.processes.process import Process
@@ -23,7 +23,10 @@ _LONGEST_CHAIN = 64
 
 
 class Handler:
-    """Run requests on one instance; nothing that a method raises gets past it, save the end of its own task."""
+    """Run requests on one instance.
+
+    Nothing that a method raises gets past it, save the end of its own task and a ProcessCrash.
+    """
 
     def __init__(
         self, instance: Process, binding: Binding, requests: Requests, hop: Hop, clock: Clock, turn: int
@@ -127,6 +130,8 @@ class Handler:
             self._requests.fault(request, error)
         if not request.number or not isinstance(error, Exception):
             logger.error("%s failed in %s", self._label, self._what(request), exc_info=error)
+        if isinstance(error, ProcessCrash):
+            raise error
 
     def _what(self, request: Request) -> str:
         if request.hook is not None:

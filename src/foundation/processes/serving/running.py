@@ -15,13 +15,13 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.ended import Ending, EndReason
+from foundation.processes.ended import Ended, Ending, EndReason
 from foundation.processes.faults import crash
 from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import NOTHING, Hop
 from foundation.processes.offloading.workers import Bench, Workers, current_bench
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process
+from foundation.processes.process import Process, tell_of_end
 from foundation.processes.serving.handling import Handler
 from foundation.processes.serving.mailbox import Mailbox
 from foundation.processes.serving.requests import Hook, Request, Requests
@@ -62,6 +62,8 @@ class Running:
         self.name = name
         self.binding = binding
         self.mailbox: Mailbox[Request] = Mailbox(options.mailbox_capacity, options.mailbox_overflow_bytes)
+        # None: it is never cancelled, however long it takes to stop.
+        self.stop_timeout_s: float | None = getattr(binding.cls, "__stop_timeout_s__", options.stop_timeout_s)
         self.label = f"{binding.cls.__name__} {name or process_id}"
         self._requests = requests
         self._options = options
@@ -72,8 +74,7 @@ class Running:
         self._hold_above = max(options.mailbox_capacity // 2, _FEW)
         self._held: set[NodeId] = set()
         """Nodes that were asked to send nothing."""
-        self._ending: Ending | None = None
-        """How it comes to its end, once that is known."""
+        self._ending: Ending | None = None  # until it is known how it comes to its end
         self._watchers: dict[NodeId, Request] = {}
         """What waits for its end, one of each node."""
         self._interrupted = False
@@ -113,6 +114,7 @@ class Running:
         """Take no more messages, and refuse what waits: the first part of :meth:`stop`."""
         if self._ending is None:
             self._ending = Ending(kind, reason)
+            tell_of_end(self._instance)
         self._refuse_waiting()
 
     async def stop(self, reason: str, kind: EndReason = EndReason.STOPPED) -> None:
@@ -120,8 +122,9 @@ class Running:
         self.close(reason, kind)
         if self._task is asyncio.current_task():
             return
-        limit = asyncio.get_running_loop().call_later(self._options.stop_timeout_s, self._run_out)
-        self._task.add_done_callback(lambda _: limit.cancel())
+        if self.stop_timeout_s is not None:
+            limit = asyncio.get_running_loop().call_later(self.stop_timeout_s, self._run_out)
+            self._task.add_done_callback(lambda _: limit.cancel())
         await asyncio.wait({self._task})
 
     def accept(self, request: Request) -> FoundationError | None:
@@ -155,6 +158,11 @@ class Running:
         """Have something done between two messages, if the process still takes any."""
         self.mailbox.push(Request(self.process_id.node, 0, None, NOTHING, hook=hook))
 
+    def ended(self) -> Ended:
+        """Say how it ended, as its monitors are told."""
+        ending = self._ending or Ending(EndReason.STOPPED)
+        return Ended(self.process_id.node, self.process_id, ending.reason, ending.text, ending.error_type)
+
     def _run_aside(self, request: Request, *, stream: bool) -> None:
         self._handled += 1
         work = self._handler.stream(request) if stream else self._handler.perform(request)
@@ -162,6 +170,14 @@ class Running:
         request.interrupt = task.cancel
         # This answers only where the task was cancelled before it began: elsewhere the request is answered already.
         task.add_done_callback(lambda _: self._refuse(request))
+        task.add_done_callback(self._crash_with)
+
+    def _crash_with(self, aside: asyncio.Task[None]) -> None:
+        """End when what ran aside has raised what no handler gets past: only a ProcessCrash."""
+        if not aside.cancelled() and (error := aside.exception()) is not None:
+            self._ending = crash(error)
+            self._bench.is_over = True
+            self._task.cancel()
 
     def _refuse(self, request: Request) -> None:
         self._requests.refuse(request, NotDelivered(f"{self.label} stopped before it came to this message"))
@@ -177,7 +193,7 @@ class Running:
             self._requests.press(node, self.process_id.serial, hold=False)
 
     def _run_out(self) -> None:
-        text = f"did not stop within {self._options.stop_timeout_s:.1f} s and is cancelled"
+        text = f"did not stop within {self.stop_timeout_s:.1f} s and is cancelled"
         logger.warning("%s %s", self.label, text)
         self._ending = crash(TimeoutError(text))
         self._bench.is_over = True
