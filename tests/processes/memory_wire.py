@@ -69,6 +69,14 @@ class SharedNames:
             raise NameTakenError(message)
         self._names[name] = ProcessId(self._node, serial)
 
+    def is_followed(self, name: str) -> bool:
+        del name
+        return False
+
+    async def follow(self, name: str, last: ProcessId) -> ProcessId:
+        del last
+        return await self.find(name)
+
     def release(self, serial: int) -> None:
         for name, owner in list(self._names.items()):
             if owner == ProcessId(self._node, serial):

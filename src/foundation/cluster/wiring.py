@@ -45,7 +45,8 @@ class Wiring:
         self.membership.watchers.append(self._happened)
         self.membership.view_changed = self.names.enter
         self.host.names = self.names
-        self.host.ended += [self.groups.release, self.presence.release]
+        self.host.ended.append(lambda serial, _: self.groups.release(serial))
+        self.host.ended.append(lambda serial, _: self.presence.release(serial))
         self.host.build_in(CLERK_SERIAL, Clerk(self.host, self.names, self.groups, self.presence))
         NameLoss(self.host, self.names)
         self.host.stuck = self.fabric.tell_stuck

@@ -24,6 +24,9 @@ class EndReason(StrEnum):
     LOST_NAME = "lost name"
     """After a partition another process kept the name that both had."""
 
+    MOVED = "moved"
+    """It goes on at another node, as another process with the same name."""
+
     NODE_DOWN = "node down"
     """Its node is down, as far as anybody who can be asked knows."""
 
@@ -58,8 +61,8 @@ class Ended(Struct, frozen=True):
 
     @property
     def is_normal(self) -> bool:
-        """Whether it was stopped in order, which does not concern those who are linked with it."""
-        return self.reason is EndReason.STOPPED
+        """Whether it was stopped in order or has moved, which does not concern those who are linked with it."""
+        return self.reason in {EndReason.STOPPED, EndReason.MOVED}
 
     def __str__(self) -> str:
         """Print as a sentence."""

@@ -15,12 +15,9 @@ from typing import Any, Self, TypeVar
 from msgspec import Raw
 
 from foundation.core import sources
-from foundation.core.arrays import ARRAYS
 from foundation.core.channels import Channel
 from foundation.core.clock import Clock
-from foundation.core.codec import Codec
 from foundation.core.identity import NodeId, ProcessId
-from foundation.core.registered import REGISTERED
 from foundation.core.tasks import TaskScope
 from foundation.errors import (
     AlreadyRunningError,
@@ -30,16 +27,14 @@ from foundation.errors import (
     NotRunningError,
 )
 from foundation.processes.agent import AGENT_SERIAL, Agent, agent_of, told
-from foundation.processes.calling.calls import Calls
+from foundation.processes.calling.caller import Caller
 from foundation.processes.calling.monitors import Monitors
-from foundation.processes.calling.reference import Address, Reference, reference_class
-from foundation.processes.calling.reference_codec import reference_extension
 from foundation.processes.catalog import wire_name_of
-from foundation.processes.ended import EndReason
+from foundation.processes.ended import Ended, EndReason
 from foundation.processes.families import Families
 from foundation.processes.interface.binding import Binding
-from foundation.processes.messages import Cast, Keywords, Message
-from foundation.processes.names import OwnNames
+from foundation.processes.launch import Launch
+from foundation.processes.messages import Keywords
 from foundation.processes.nursery import Custody
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
@@ -58,7 +53,7 @@ T = TypeVar("T")
 _LEFT = EndReason.NODE_LEFT
 
 
-class Host:
+class Host(Caller):
     """Run processes on one node; an async context manager. Use it on its own event loop only."""
 
     def __init__(
@@ -69,31 +64,23 @@ class Host:
         *,
         clock: Clock | None = None,
     ) -> None:
-        self.options = options or ProcessOptions()
-        self.codec = Codec([reference_extension(self._make_reference), ARRAYS, REGISTERED])
-        self._wire = wire
-        self._clock = clock or sources.clock()
+        super().__init__(wire, names, options or ProcessOptions(), clock or sources.clock())
         self._scope = TaskScope(f"processes of {wire.node_id[:8]}")
-        self.calls = Calls(wire, self.codec, self._clock, self.options.stream_credit, self.options.most_waiters)
         self.monitors = Monitors(self.calls)
         self.ties = Ties(self.monitors, self)
-        self.ended: list[Callable[[int], object]] = []
-        """Called with the serial of each process that has ended, before its monitors are told."""
+        self.ended: list[Callable[[int, Ended], object]] = []
+        """Called with the serial of each process that has ended, and how, before its monitors are told."""
         self._requests = Requests(wire, self.codec)
         self._workers = Workers(self.options.offload_threads, self.options.offload_processes)
         self._running: dict[int, Running] = {}
         self.families = Families(self._running, self)
-        self.names: Registrar = names or OwnNames(wire.node_id)
-        """Who has which name; the cluster puts its registry here."""
-        self._bindings: dict[type, Binding] = {}
-        self._reference_classes: dict[type, type[Reference]] = {}
         self._reception = Reception(self._running, self.calls, self._requests, self._clock, self.options)
         self._watchdog: Watchdog | None = None
         self.stuck: Callable[[bool], None] = lambda _is_stuck: None
         """Called in another thread when the event loop has stood still for ``stuck_after_s``, and when it goes on."""
         self._last_serial = AGENT_SERIAL
         self._builtin: dict[int, Process] = {AGENT_SERIAL: Agent(self)}
-        self._posted, self._open = 0, False
+        self._open = False
 
     async def __aenter__(self) -> Self:
         if self._open:
@@ -105,7 +92,7 @@ class Host:
         for serial, process in self._builtin.items():
             process_id = ProcessId(self.node_id, serial)
             take_seat(process, Seat(self, process_id, type(process)))
-            await self._run(process, process_id, None, self._binding(type(process)))
+            await self._run(process, process_id, None, self.binding(type(process)))
         return self
 
     async def __aexit__(
@@ -131,11 +118,6 @@ class Host:
                 watch_no_longer(self._watchdog, self.stuck)
                 self._watchdog = None
             await self._workers.close()
-
-    @property
-    def node_id(self) -> NodeId:
-        """The node whose processes these are."""
-        return self._wire.node_id
 
     @property
     def dropped_frames(self) -> int:
@@ -214,32 +196,38 @@ class Host:
         name: str | None,
         link: ProcessId | None = None,
         custody: Custody | None = None,
+        launch: Launch | None = None,
     ) -> ProcessId:
-        """Start a process from encoded arguments."""
+        """Start a process from encoded arguments; with a ``launch`` as all nodes want it to run."""
         if not self._open:
             message = "this node is stopped and starts no processes"
             raise NotRunningError(message)
-        binding = self._binding(cls)
+        binding = self.binding(cls)
         self._last_serial += 1
         process_id = ProcessId(self.node_id, self._last_serial)
         instance: Process = cls.__new__(cls)  # type: ignore[call-overload]
-        take_seat(instance, Seat(self, process_id, cls))
+        take_seat(instance, Seat(self, process_id, cls, name if launch else None))
         try:
             args, kwargs = binding.constructor.decode(arguments, keywords)
         except CodecError as error:
             message = f"{cls.__name__}: {error}"
             raise ArgumentError(message) from error
-        if name is not None:
-            await self.names.register(name, process_id.serial, wire_name_of(cls))
+        await self._enroll(process_id.serial, cls, name, launch)
         try:
             cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
-            await self._run(instance, process_id, name, binding, custody)
+            await self._run(instance, process_id, name, binding, custody, launch)
         except BaseException:
             self.names.release(process_id.serial)
             raise
         if link is not None:
             await self._link(process_id, link)
         return process_id
+
+    async def _enroll(self, serial: int, cls: type, name: str | None, launch: Launch | None) -> None:
+        if launch is not None:
+            await launch.enroll(serial)
+        elif name is not None:
+            await self.names.register(name, serial, wire_name_of(cls))
 
     def tie(self, process_id: ProcessId, other: ProcessId) -> None:
         """Have a process of this node stopped when another one ends otherwise than in order."""
@@ -274,59 +262,9 @@ class Host:
         """How many processes run here, the built-in ones not counted."""
         return max(len(self._running) - len(self._builtin), 0)
 
-    def reference(self, cls: type[T], process_id: ProcessId) -> T:
-        """Return a reference to a process, as a ``cls``."""
-        return self._make_reference(cls, Address(process_id, None, wire_name_of(cls)))  # type: ignore[return-value]
-
-    def ref(self, cls: Callable[..., T], name: str) -> T:
-        """Return a reference by name: it is looked up when it is called, and again when the process has moved."""
-        # No type[T]: type checkers refuse a Protocol there.
-        wanted: Any = cls
-        wire_name = wire_name_of(wanted) if issubclass(wanted, Process) else ""
-        return self._make_reference(wanted, Address(None, name, wire_name))  # type: ignore[return-value]
-
     def agent(self, node: NodeId) -> Agent:
         """Return a reference to the agent of a node."""
         return self.reference(Agent, agent_of(node))
-
-    async def post(
-        self,
-        target: ProcessId,
-        frame: Cast | Message,
-        channel: Channel = Channel.EVENTS,
-        timeout_s: float | None = None,
-    ) -> None:
-        """Send a frame that nobody answers; raises NotDelivered when the node is not a member.
-
-        Waits while its way or its mailbox is full, and raises Overloaded when that takes longer than ``timeout_s``.
-        """
-        if self.calls.holds.held or not self._wire.room(target.node, channel):
-            deadline = None if timeout_s is None else self._clock.now() + timeout_s
-            await self.calls.wait_to_send(target, channel, deadline)
-        self._wire.send(target.node, self.codec.encode(frame), channel)
-        self._posted += 1
-        if self._posted % self.options.turn_messages == 0:
-            await asyncio.sleep(0)  # a loop of casts would fill the mailbox before its process ever ran
-
-    def post_at_once(self, target: ProcessId, frame: Message, channel: Channel = Channel.EVENTS) -> bool:
-        """Send a frame that nobody answers, unless that would mean to wait; raises NotDelivered."""
-        if target in self.calls.holds.held or not self._wire.room(target.node, channel):
-            return False
-        self._wire.send(target.node, self.codec.encode(frame), channel)
-        return True
-
-    def encode_plain(self, message: object) -> tuple[str, Raw]:
-        """Encode a message for processes of any class; raises ArgumentError for what cannot travel."""
-        kind, body = self._binding(Process).plain.encode(message)
-        return kind, Raw(body)
-
-    def known(self, name: str) -> ProcessId | None:
-        """Return the process that has the name, as far as this node knows."""
-        return self.names.known(name)
-
-    async def find(self, name: str) -> ProcessId:
-        """Return the process that has the name, asking who may know more; raises :class:`NoSuchNameError`."""
-        return self.names.known(name) or await self.names.find(name)
 
     def _all(self) -> list[Running]:
         return [running for serial, running in self._running.items() if serial > AGENT_SERIAL]
@@ -338,12 +276,14 @@ class Host:
         name: str | None,
         binding: Binding,
         custody: Custody | None = None,
+        launch: Launch | None = None,
     ) -> None:
         running = Running(process_id, name, binding, self._requests, self.options, self._clock)
         if custody is not None:
             self.families.adopt(custody, running)
         self._running[process_id.serial] = running
-        await running.start(instance, self._scope, self._workers, self._ended)
+        state = launch.state if launch is not None else None
+        await running.start(instance, self._scope, self._workers, self._ended, state)
 
     async def _link(self, started: ProcessId, other: ProcessId) -> None:
         """Link a new process with one that runs; who cannot be linked is stopped again."""
@@ -375,22 +315,11 @@ class Host:
         self._running.pop(serial, None)
         self.ties.release(serial)
         self.names.release(serial)
+        how = running.ended()
         for ended in self.ended:
-            ended(serial)
+            ended(serial, how)
         self.families.ended(running)
 
     def _encode_constructor(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, Keywords]:
         as_process_class(cls)
-        return self._binding(cls).constructor.encode(args, kwargs)
-
-    def _binding(self, cls: type) -> Binding:
-        binding = self._bindings.get(cls)
-        if binding is None:
-            binding = self._bindings[cls] = Binding(cls, self.codec)
-        return binding
-
-    def _make_reference(self, cls: type, address: Address) -> Reference:
-        made = self._reference_classes.get(cls)
-        if made is None:
-            made = self._reference_classes[cls] = reference_class(self._binding(cls), self)
-        return made(address, self.options.call_timeout_s)
+        return self.binding(cls).constructor.encode(args, kwargs)

@@ -52,6 +52,14 @@ class Registrar(Protocol):
         """Give a process of this node a name; raises :class:`~foundation.errors.NameTakenError`."""
         ...
 
+    def is_followed(self, name: str) -> bool:
+        """Tell whether a name may be that of another process soon, for which a caller is to wait."""
+        ...
+
+    async def follow(self, name: str, last: ProcessId) -> ProcessId:
+        """Return the process with that name once it is another one than ``last``; raises NoSuchNameError."""
+        ...
+
     def release(self, serial: int) -> None:
         """Take back all names of a process of this node: it has ended."""
         ...

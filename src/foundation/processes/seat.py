@@ -28,6 +28,10 @@ class Premises(Protocol):
         """Return a reference to a process."""
         ...
 
+    def ref(self, cls: Callable[..., T], name: str) -> T:
+        """Return a reference by name."""
+        ...
+
     async def start(
         self,
         cls: type[T],
@@ -53,14 +57,18 @@ class Premises(Protocol):
 class Seat:
     """What one process can ask about itself."""
 
-    def __init__(self, premises: Premises, process_id: ProcessId, cls: type) -> None:
+    def __init__(self, premises: Premises, process_id: ProcessId, cls: type, lasting_name: str | None = None) -> None:
+        """``lasting_name`` is its own for longer than it runs here."""
         self.process_id = process_id
+        self._lasting_name = lasting_name
         self._premises = premises
         self._cls = cls
         self.nursery = _Nursery(premises, process_id.serial)
 
     def reference(self) -> Any:  # noqa: ANN401 - of the process's own class
         """Return a reference to the process."""
+        if self._lasting_name is not None:
+            return self._premises.ref(self._cls, self._lasting_name)
         return self._premises.reference(self._cls, self.process_id)
 
     def monitor(self, target: ProcessId) -> Monitor:

@@ -34,7 +34,7 @@ class NameLoss:
         self._merged: dict[int, set[ProcessId]] = {}
         """Who has been given the state of which process."""
         names.lost_name = self.lost
-        host.ended.append(lambda serial: self._merged.pop(serial, None))
+        host.ended.append(lambda serial, _: self._merged.pop(serial, None))
 
     def lost(self, name: str, serial: int, winner: ProcessId) -> None:
         """Begin; see :class:`foundation.registry.names.Names`."""

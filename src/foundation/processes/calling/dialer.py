@@ -26,3 +26,11 @@ class Dialer(Protocol):
     async def find(self, name: str) -> ProcessId:
         """Return the process that has the name, asking who may know more; raises :class:`NoSuchNameError`."""
         ...
+
+    def is_followed(self, name: str) -> bool:
+        """Tell whether who calls that name waits for it, and follows it to another process."""
+        ...
+
+    async def follow(self, name: str, last: ProcessId) -> ProcessId:
+        """Return the process that has the name, once it is another one; raises :class:`NoSuchNameError`."""
+        ...

@@ -194,14 +194,19 @@ async def _call_by_name(
     channel, calls = reference.__channel__, dialer.calls
     deadline = calls.deadline(reference.__timeout_s__)
     target = dialer.known(name) or await _find(dialer, name, calls.left_s(deadline))
-    try:
-        return await _call(dialer, target, method, arguments, keywords, calls.left_s(deadline), channel)
-    except NotDelivered:
-        moved_to = dialer.known(name)
-        if moved_to is None or moved_to == target or (deadline is not None and calls.now() >= deadline):
-            raise
-    # The name has moved meanwhile, and nothing was executed.
-    return await _call(dialer, moved_to, method, arguments, keywords, calls.left_s(deadline), channel)
+    while True:
+        try:
+            return await _call(dialer, target, method, arguments, keywords, calls.left_s(deadline), channel)
+        except NotDelivered:  # nothing was executed
+            if deadline is not None and calls.now() >= deadline:
+                raise
+            moved_to = dialer.known(name)
+            if not dialer.is_followed(name):
+                if moved_to is None or moved_to == target:
+                    raise
+            elif moved_to is None or moved_to == target:
+                moved_to = await _follow(dialer, name, target, calls.left_s(deadline))
+            target = moved_to
 
 
 async def _call_until_known(
@@ -223,6 +228,15 @@ async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId
     except TimeoutError:
         message = f"looking up {name!r} took longer than {timeout_s:.3g} s"
         raise CallTimeout(message) from None
+
+
+async def _follow(dialer: Dialer, name: str, last: ProcessId, timeout_s: float | None) -> ProcessId:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await dialer.follow(name, last)
+    except TimeoutError:
+        message = f"{name!r} has not begun to run elsewhere within {timeout_s:.3g} s, and nothing was executed"
+        raise NotDelivered(message) from None
 
 
 def remote_method(method: Any) -> tuple[Reference, BoundMethod]:  # noqa: ANN401

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 
 import msgspec
+from msgspec import Raw
 
 from foundation.core.clock import Clock
 from foundation.core.context import NO_CONTEXT, call_context
@@ -91,16 +92,24 @@ class Running:
         return ProcessInfo(self.process_id, wire_name, self.name, len(self.mailbox), self._handled, self._started_at)
 
     async def start(
-        self, instance: Process, scope: TaskScope, workers: Workers, ended: Callable[[Running], None]
+        self,
+        instance: Process,
+        scope: TaskScope,
+        workers: Workers,
+        ended: Callable[[Running], None],
+        state: bytes | None = None,
     ) -> None:
-        """Run `started`, whose error is raised here, then handle messages; ``ended`` is called at the very end."""
+        """Run `started`, whose error is raised here, then handle messages; ``ended`` is called at the very end.
+
+        With a ``state``, which are encoded arguments, `restore` comes before all that.
+        """
         self._instance = instance
         hop = Hop(self.process_id, self.label)
         self._handler = Handler(instance, self.binding, self._requests, hop, self._clock, self._options.turn_messages)
         # An empty context: what the caller has in context variables must not depend on whether it is near or far.
         self._bench = Bench(workers)
         self._context.run(current_bench.set, self._bench)
-        self._task = scope.start(self._run(), self.label, context=self._context.copy())
+        self._task = scope.start(self._run(state), self.label, context=self._context.copy())
         self._task.add_done_callback(lambda _: self._over(ended))
         try:
             error = await asyncio.shield(self._ready)
@@ -211,9 +220,15 @@ class Running:
         for request in watchers.values():
             self._requests.reply(request, ending)
 
-    async def _run(self) -> None:
+    async def _begin(self, state: bytes | None) -> None:
+        if state is not None:
+            args, _ = self.binding.methods["restore"].signature.decode(Raw(state), None)
+            await getattr(self._instance, "restore")(*args)  # noqa: B009 - not every class has one
+        await self._instance.started()
+
+    async def _run(self, state: bytes | None) -> None:
         try:
-            error = await self._hook(self._instance.started())
+            error = await self._hook(self._begin(state))
             if not self._ready.done():
                 self._ready.set_result(error)
             if error is not None:
