@@ -73,7 +73,7 @@ def current_cluster() -> Cluster:
 
     Raises :class:`NotRunningError` when there is none, or more than one: then call the method of the one that is meant.
     """
-    running = list(_running)
+    running = [cluster for cluster in _running if not cluster._loop.is_closed()]
     if len(running) == 1:
         return running[0]
     message = (
@@ -97,6 +97,7 @@ class Cluster:
         self._parts: Parts | None = None
         self._load: LoadTeller | None = None
         self._was_started = False
+        self._loop: asyncio.AbstractEventLoop
 
     async def start(self) -> None:
         """Start all parts, meet whom discovery finds at first sight, and take part."""
@@ -106,7 +107,8 @@ class Cluster:
         self._was_started = True
         async with AsyncExitStack() as stack:
             parts = await assemble(self.config, stack)
-            until = asyncio.get_running_loop().time() + self.config.join_timeout_s
+            self._loop = asyncio.get_running_loop()
+            until = self._loop.time() + self.config.join_timeout_s
             await self._look_around(parts)
             if not self.config.observer:
                 await self._catch_up(parts, until)
