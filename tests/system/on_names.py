@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from itertools import count
@@ -13,6 +14,7 @@ from unittest.mock import patch
 
 from foundation import Cluster, Process
 from foundation.core.identity import NodeId
+from foundation.core.rendezvous import Candidates
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout, NameTakenError
 from foundation.registry import NAMES, NameRow
@@ -91,10 +93,12 @@ async def sync(cluster: Cluster) -> None:
     await cluster.wait_for_sync(10.0)
 
 
-async def name_of(cluster: Cluster, home: str, prefix: str) -> str:
-    """Return a name of which that node is the home."""
+async def name_of(cluster: Cluster, home: NodeId, heir: NodeId, prefix: str) -> str:
+    """Return a name of which one node is the home, and another one is when that is gone."""
     claims = parts_of(cluster).names.claims
-    return next(name for number in count() if claims.home(NAMES + (name := f"{prefix}{number}")) == home)
+    left = Candidates({node for node, _ in claims.members} - {home})
+    names = (f"{prefix}{number}" for number in count())
+    return next(name for name in names if (claims.home(NAMES + name), left.first(NAMES + name)) == (home, heir))
 
 
 # --- who looks on
@@ -179,22 +183,23 @@ async def stand_still_at_grant(cluster: Cluster, name: str) -> None:
     patch.object(names, "granted", take_and_stop).start()
 
 
-async def hear_grant_late(cluster: Cluster, name: str) -> None:
-    """Have a grant heard here only when this node has confirmed the view without the one who sent it."""
+async def hear_grant_late(cluster: Cluster, name: str, home: NodeId) -> None:
+    """Have a grant of a home heard here only when this node has confirmed the view without it."""
     claims = parts_of(cluster).names.claims
     receive, send = claims.receive, claims._send
     held: list[tuple[NodeId, Granted]] = []
 
     def hold(source: NodeId, message: ClaimMessage) -> None:
-        if type(message) is Granted and message.key == NAMES + name and not held:
+        if type(message) is Granted and (source, message.key) == (home, NAMES + name):
             held.append((source, message))
         else:
             receive(source, message)
 
     def send_and_hear(node: NodeId, message: ClaimMessage) -> None:
         send(node, message)
-        if type(message) is Flushed and held and held[0][0] not in dict(claims.members):
-            asyncio.get_running_loop().call_soon(receive, *held[0])
+        if type(message) is Flushed and held and home not in dict(claims.members):
+            asyncio.get_running_loop().call_soon(receive, *held.pop())
+            sys.stdout.write(f"late: {name}\n")
 
     patch.object(claims, "receive", hold).start()
     patch.object(claims, "_send", send_and_hear).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 import sys
 import time
@@ -11,15 +12,20 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import pytest
 
+from foundation.core.identity import NodeId
+from foundation.errors import NodeDown
 from foundation.testing import ProcessCluster, ProcessNode
 from tests.system import on_names
 from tests.system.on_names import Log, Outcome
+from tests.testing_real import on_nodes
 from tests.waiting import turns_until
 
 NAMES = 10_000
+DEATHS = 10
 AT_ONCE = 20
 PREFIX = "contested:"
 MODULES = ["tests.system.on_names", "tests.testing_real.on_nodes"]
@@ -177,3 +183,68 @@ async def test_no_name_has_two_winners_while_nodes_come_and_go() -> None:
     assert min(unrest.done[what] for what in ("left", "killed")) >= 5
     assert unrest.done["joined"] >= 10
     assert contest.orphans(unrest.kills) >= 20
+
+
+class Ending(StrEnum):
+    """How a home ends about a grant that it has made."""
+
+    UNSENT = "it dies before the grant leaves"
+    SENT = "it dies when the grant has left"
+    UNSPREAD = "it dies when the grantee has taken the grant, and stands still before anybody hears of it"
+    LATE = "it dies when the grant has left, which the grantee hears only in the next view"
+
+
+async def home_dies(
+    cluster: ProcessCluster, ending: Ending, name: str, group: asyncio.TaskGroup
+) -> tuple[Outcome, Outcome]:
+    """Have the home die about a grant to the first node; the second one claims the same name at once."""
+    a, b, _, home = cluster.nodes
+    if ending is Ending.UNSPREAD:
+        await a.run(on_names.stand_still_at_grant, name)
+        claim_of_a = group.create_task(a.run(on_names.claim, [name], 0.0))
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(os.waitid, os.P_PID, a.pid, os.WSTOPPED | os.WNOWAIT)
+        home.kill()
+    else:
+        if ending is Ending.LATE:
+            await a.run(on_names.hear_grant_late, name, NodeId(home.node_id))
+        await home.run(on_names.die_at_grant, name, NodeId(a.node_id), is_sent=ending is not Ending.UNSENT)
+        claim_of_a = group.create_task(a.run(on_names.claim, [name], 0.0))
+        with pytest.raises(NodeDown):
+            await home.run(on_nodes.never)
+    claim_of_b = group.create_task(b.run(on_names.claim, [name], 0.0))
+    if ending is Ending.UNSPREAD:
+        await b.until_sees(home, "unreachable")
+        a.resume()
+    (of_a,), (of_b,) = await claim_of_a, await claim_of_b
+    if ending is Ending.LATE:
+        await a.until_logged(f"late: {name}")
+    return of_a, of_b
+
+
+@pytest.mark.parametrize("ending", Ending, ids=lambda ending: ending.name.lower())
+async def test_a_home_that_dies_about_a_grant_leaves_one_winner(ending: Ending) -> None:
+    """The home of a name is killed between a grant and its spreading, another node claims it at once: one winner."""
+    prefix = f"{ending.name.lower()}:"
+    wins: Counter[str] = Counter()
+    winners: dict[str, str] = {}
+    async with ProcessCluster(4, MODULES, run_timeout_s=90.0) as cluster:
+        a, b, c, home = cluster.nodes
+        async with watched(c, a, prefix) as log, asyncio.TaskGroup() as group:
+            for number in range(DEATHS):
+                if not home.runs:
+                    await home.start()
+                await cluster.until_agreed()
+                heir = (b, c, a)[number % (2 if ending is Ending.LATE else 3)]
+                name = await a.run(on_names.name_of, NodeId(home.node_id), NodeId(heir.node_id), f"{prefix}{number}:")
+                of_a, of_b = await home_dies(cluster, ending, name, group)
+                assert of_a["won"] != of_b["won"]
+                assert of_a["owner"] == of_b["owner"]
+                wins["first" if of_a["won"] else "second"] += 1
+                winners[name] = of_a["owner"]
+            await asyncio.gather(a.run(on_names.sync), b.run(on_names.sync))
+    sys.stdout.write(f"{ending}: {dict(wins)} of {DEATHS}\n")
+    assert offenses(log) == []
+    assert {name: now for name, _, now, _ in log["events"]} == winners
+    if ending is Ending.UNSPREAD:
+        assert wins["first"] == DEATHS
