@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,23 @@ async def test_who_is_not_wanted_is_not_met(nodes: Nodes) -> None:
     with pytest.raises(UnreachableError):
         await one.fabric.meet(NodeAddress(("127.0.0.1", 1)))
     assert not one.fabric.present()
+
+
+async def test_who_ends_while_it_is_met_is_given_up(memory_nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as its door is gone, not when the introduction has waited long enough: others wait for the answer."""
+    one, two = await memory_nodes.start(), memory_nodes.make()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(two.fabric)
+
+        async def introduce(_node: NodeId, _endpoints: object) -> None:
+            await stack.aclose()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(one.fabric._running, "introduce", introduce)
+        async with asyncio.timeout(5.0):
+            with pytest.raises(UnreachableError, match="any more") as caught:
+                await one.fabric.meet(two.fabric.door)
+    assert caught.value.connection_refused
 
 
 def test_addresses_print_as_text() -> None:

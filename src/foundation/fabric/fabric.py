@@ -21,7 +21,15 @@ from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
 from foundation.core.secret import Secret
 from foundation.core.sources import chance
-from foundation.errors import CodecError, FabricLostError, HandshakeError, NotRunningError, UnreachableError
+from foundation.core.tasks import TaskScope
+from foundation.errors import (
+    CodecError,
+    FabricError,
+    FabricLostError,
+    HandshakeError,
+    NotRunningError,
+    UnreachableError,
+)
 from foundation.fabric import keys
 from foundation.fabric.dialing import dial
 from foundation.fabric.door import Door, knock
@@ -169,11 +177,32 @@ class Fabric:
             message = f"the node at {address} belongs to the cluster {identity.cluster!r}"
             raise HandshakeError(message)
         if identity.node not in self._presence:
-            await self._running.introduce(identity.node, identity.endpoints)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_ANNOUNCEMENT_TIMEOUT_S):
-                    await self._until_present(identity.node)
+            await self._link(address, identity)
         return identity
+
+    async def _link(self, address: NodeAddress, identity: Identity) -> None:
+        """Link the two sessions; end at once when the node does: others may wait for this node to give it up."""
+        try:
+            async with TaskScope("link") as scope, asyncio.timeout(None) as limit:
+                scope.start(self._mind_door(address, limit), f"mind the door at {address}")
+                await self._running.introduce(identity.node, identity.endpoints)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_ANNOUNCEMENT_TIMEOUT_S):
+                        await self._until_present(identity.node)
+        except TimeoutError:
+            message = f"{address} was open, and nothing listens there any more"
+            raise UnreachableError(message, connection_refused=True) from None
+
+    async def _mind_door(self, address: NodeAddress, limit: asyncio.Timeout) -> None:
+        """Let the time be over when nothing listens at a door any more."""
+        while True:
+            await asyncio.sleep(_KNOCK_AGAIN_S)
+            try:
+                await self.probe(address)
+            except FabricError as error:
+                if isinstance(error, UnreachableError) and error.connection_refused:
+                    limit.reschedule(asyncio.get_running_loop().time())
+                    return
 
     async def _until_present(self, node: NodeId) -> None:
         while node not in self._presence:
@@ -313,4 +342,6 @@ def _nothing() -> None:
 
 _MOST_ACQUAINTANCES = 64
 _ANNOUNCEMENT_TIMEOUT_S = 0.5
+_KNOCK_AGAIN_S = 0.25
+"""Most introductions take a few hundredths of a second, so that hardly any has the door knocked at again."""
 _NOT_RUNNING = "the fabric is not running"
