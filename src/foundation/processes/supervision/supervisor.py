@@ -17,7 +17,7 @@ from foundation.core import sources
 from foundation.core.backoff import Backoff
 from foundation.core.identity import ProcessId
 from foundation.core.tasks import TaskScope
-from foundation.errors import NameTakenError, NoSuchNameError, NotRunningError
+from foundation.errors import ArgumentError, NameTakenError, NoSuchNameError, NotRunningError
 from foundation.processes.decorators import concurrent
 from foundation.processes.ended import Ended, EndReason
 from foundation.processes.nursery import Nursery
@@ -153,13 +153,13 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         if self._starting is not None:
             self._starting.cancel()
 
-    async def _begin_again(self, slot: Slot, ran_s: float, *, counts: bool) -> None:
+    async def _begin_again(self, slot: Slot, ran_s: float | None, *, counts: bool) -> None:
         """Stop whoever goes down with a child that has ended, and start them all when it is time."""
         if counts and self._intensity.exceeded(sources.clock().now()):
             return self._give_up(slot)
         delay_s = slot.pace.delay_s(ran_s, sources.draw())
         when = f"in {delay_s:.1f} s" if delay_s else "at once"
-        logger.warning("%s: %s ended (%s) and is started again %s", self._label, slot.id, slot.why, when)
+        logger.warning("%s starts %s again %s: %s", self._label, slot.id, when, slot.why)
         group = [self._slots[each] for each in going_down(self._plan.strategy, list(self._slots), slot.id)]
         waiting = [each for each in group if each is slot or each.state != "stopped"]
         for each in reversed(waiting):
@@ -193,7 +193,7 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
                 if not self._is_ending:
                     slot.rests("restarting", _failure(error))
                     # Who has the name does what this child is for, and may go: that is no reason to give up.
-                    return await self._begin_again(slot, 0.0, counts=not isinstance(error, NameTakenError))
+                    return await self._begin_again(slot, None, counts=not isinstance(error, NameTakenError))
                 return None
             slot.restarts += 1
         return None
@@ -311,6 +311,9 @@ def supervisor(
     Raises :class:`ArgumentError` for what cannot be.
     """
     check_choice("strategy", strategy, Strategy)
+    if max_restarts < 0:
+        message = f"max_restarts is 0 or more, not {max_restarts}"
+        raise ArgumentError(message)
     check_positive("within_s", within_s)
     if stop_timeout_s is not None:
         check_positive("stop_timeout_s", stop_timeout_s)
