@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from foundation import Backoff, Cluster, child, spec, supervisor
-from foundation.errors import ArgumentError, NameTakenError, NoSuchNameError, NotDelivered, RemoteError
+from foundation import Backoff, Cluster, child, options, spec, supervisor
+from foundation.errors import ArgumentError, CallTimeout, NameTakenError, NoSuchNameError, NotDelivered, RemoteError
 from foundation.processes import Ended, EndReason, Hook, Process, Supervisor
 from foundation.processes.host import Host
 from foundation.processes.supervision import Restart, Strategy
@@ -313,6 +313,35 @@ def test_a_request_that_fails_is_the_callers() -> None:
         with pytest.raises(LookupError):
             await top.start_child(child(cls, "one"))
         assert await states(top) == {"one": "stopped"}
+
+    on_a_node(story)
+
+
+def test_who_waits_no_longer_breaks_nothing() -> None:
+    """A call that runs out takes a new child back, lets a known one start in its time, and never runs one twice."""
+    diary = Diary()
+
+    async def story(cluster: Cluster) -> None:
+        cls = make_actor(diary)
+        clinging = child(spec(cls, "a", clings=True), name="a", stop_timeout_s=3)
+        top = await cluster.start_supervisor(clinging, child(cls, "b", name="b"))
+        hasty = options(top, timeout_s=0.5)
+        diary.hold = asyncio.Event()
+        with pytest.raises(CallTimeout):
+            await hasty.start_child(child(cls, "c", name="c"))
+        with pytest.raises(CallTimeout):
+            await hasty.restart("b")
+        await pause(0.1)
+        assert await states(top) == {"a": "running", "b": "restarting"}
+        diary.hold.set()
+        await pause(0.1)
+        assert (await states(top))["b"] == "running"
+        with pytest.raises(CallTimeout):
+            await hasty.terminate("a")
+        assert len(await cluster.processes()) == 3, "it still stops"
+        await top.restart("a")
+        assert await states(top) == {"a": "running", "b": "running"}
+        assert [info.name for info in await cluster.processes()] == [None, "b", "a"]
 
     on_a_node(story)
 

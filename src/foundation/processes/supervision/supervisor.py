@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 from msgspec import Struct
@@ -111,8 +112,10 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         It is named by its id or its process id; raises :class:`NoSuchNameError`.
         """
         slot = self._find(child)
-        await self._stop(slot, "stopped", "its supervisor was told to stop it")
-        self._forget_temporary([slot])
+        try:
+            await self._stop(slot, "stopped", "its supervisor was told to stop it")
+        finally:  # also when the caller waits no longer
+            self._forget_temporary([slot])
 
     async def restart(self, child: str | ProcessId) -> ProcessId:
         """Start a child anew, whether it runs or not; the siblings stay, and no restart is counted.
@@ -124,6 +127,9 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         slot.pace = self._new_pace()
         try:
             await self._start(slot)
+        except asyncio.CancelledError:  # the caller waits no longer, and nobody has said that it is to stay down
+            self._start_later([slot], 0.0)
+            raise
         except Exception as error:
             slot.rests("stopped", _failure(error))
             raise
@@ -133,8 +139,10 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
     async def remove(self, child: str | ProcessId) -> None:
         """Stop a child and forget it; raises :class:`NoSuchNameError`."""
         slot = self._find(child)
-        await self._stop(slot, "stopped", "it is removed")
-        self._slots.pop(slot.id, None)
+        try:
+            await self._stop(slot, "stopped", "it is removed")
+        finally:
+            del self._slots[slot.id]
 
     async def handle_ended(self, ended: Ended) -> None:
         """Start a child again, if it is to be."""
@@ -203,9 +211,14 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         if self._is_ending:
             raise NotRunningError(_ENDING)
         async with TaskScope(self._label) as scope:
-            self._starting = scope.start(self._attempt(slot), f"start {slot.id}")
-            await asyncio.wait({self._starting})
-        task, self._starting = self._starting, None
+            task = self._starting = scope.start(self._attempt(slot), f"start {slot.id}")
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                # The caller waits no longer. What has started at this very moment is stopped again.
+                task.add_done_callback(partial(self._take_back, slot))
+                raise
+        self._starting = None
         if task.cancelled():
             raise NotRunningError(_ENDING)
         reference, error = task.result()
@@ -214,20 +227,31 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         slot.runs(reference.process_id, sources.clock().now())
         return reference
 
+    def _take_back(self, slot: Slot, task: asyncio.Task[tuple[Any, Exception | None]]) -> None:
+        if not task.cancelled() and (reference := task.result()[0]) is not None:
+            slot.leaving = reference.process_id
+            self._nursery.dismiss(reference.process_id, "who asked for it waits no longer")
+
     async def _attempt(self, slot: Slot) -> tuple[Any, Exception | None]:
         child = slot.child
         try:
+            await self._until_gone(slot, "it is started anew")
             return await self._nursery.start(slot.cls, child.args, child.kwargs, child.name, child.stop_timeout_s), None
         except Exception as error:  # noqa: BLE001 - whatever it raises belongs to who wants the child
             return None, error
 
     async def _stop(self, slot: Slot, state: State, reason: str) -> None:
-        process_id = slot.process_id
-        if process_id is None:
+        if slot.process_id is None:
             slot.state = state
-            return
-        slot.rests(state, reason)  # so its end is no news
-        await self._nursery.stop(process_id, reason)
+        else:
+            slot.leaving = slot.process_id
+            slot.rests(state, reason)  # so its end is no news
+        await self._until_gone(slot, reason)
+
+    async def _until_gone(self, slot: Slot, reason: str) -> None:
+        if slot.leaving is not None:
+            await self._nursery.stop(slot.leaving, reason)
+            slot.leaving = None
 
     async def _stop_all(self, reason: str) -> None:
         for slot in reversed(self._slots.values()):
