@@ -317,31 +317,43 @@ def test_a_request_that_fails_is_the_callers() -> None:
     on_a_node(story)
 
 
-def test_who_waits_no_longer_breaks_nothing() -> None:
-    """A call that runs out takes a new child back, lets a known one start in its time, and never runs one twice."""
+def test_who_waits_no_longer_for_a_start_breaks_nothing() -> None:
+    """A call that runs out takes a new child back, and lets a known one start in its own time."""
     diary = Diary()
 
     async def story(cluster: Cluster) -> None:
         cls = make_actor(diary)
-        clinging = child(spec(cls, "a", clings=True), name="a", stop_timeout_s=3)
-        top = await cluster.start_supervisor(clinging, child(cls, "b", name="b"))
-        hasty = options(top, timeout_s=0.5)
+        top = await cluster.start_supervisor(child(cls, "b", name="b"))
         diary.hold = asyncio.Event()
         with pytest.raises(CallTimeout):
-            await hasty.start_child(child(cls, "c", name="c"))
+            await options(top, timeout_s=0.5).start_child(child(cls, "c", name="c"))
         with pytest.raises(CallTimeout):
-            await hasty.restart("b")
+            await options(top, timeout_s=0.5).restart("b")
         await pause(0.1)
-        assert await states(top) == {"a": "running", "b": "restarting"}
+        assert await states(top) == {"b": "restarting"}
         diary.hold.set()
         await pause(0.1)
-        assert (await states(top))["b"] == "running"
-        with pytest.raises(CallTimeout):
-            await hasty.terminate("a")
-        assert len(await cluster.processes()) == 3, "it still stops"
-        await top.restart("a")
-        assert await states(top) == {"a": "running", "b": "running"}
-        assert [info.name for info in await cluster.processes()] == [None, "b", "a"]
+        assert await states(top) == {"b": "running"}
+        assert [info.name for info in await cluster.processes()] == [None, "b"]
+
+    on_a_node(story)
+
+
+def test_who_waits_no_longer_for_a_stop_breaks_nothing() -> None:
+    """A child that takes longer to stop than its caller waits is not started before it has ended."""
+    diary = Diary()
+
+    async def story(cluster: Cluster) -> None:
+        clinging = child(spec(make_actor(diary), "a", clings=True), name="a", stop_timeout_s=3)
+        top = await cluster.start_supervisor(clinging)
+        hasty = options(top, timeout_s=0.5)
+        diary.take()
+        for request in (hasty.terminate, hasty.restart):
+            with pytest.raises(CallTimeout):
+                await request("a")
+            assert (diary.take(), len(await cluster.processes())) == ([], 2), "it still stops"
+        await pause(3)
+        assert (diary.take(), await states(top)) == (["a up"], {"a": "running"})
 
     on_a_node(story)
 

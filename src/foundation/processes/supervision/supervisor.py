@@ -123,9 +123,9 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         Raises :class:`NoSuchNameError`, and what its start raises; then the child is stopped.
         """
         slot = self._find(child)
-        await self._stop(slot, "stopped", "its supervisor was told to start it anew")
-        slot.pace = self._new_pace()
         try:
+            await self._stop(slot, "stopped", "its supervisor was told to start it anew")
+            slot.pace = self._new_pace()
             await self._start(slot)
         except asyncio.CancelledError:  # the caller waits no longer, and nobody has said that it is to stay down
             self._start_later([slot], 0.0)
