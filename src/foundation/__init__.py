@@ -6,7 +6,7 @@ Layout, from the top down; a package imports only from those below it::
     cluster                   puts the parts of a node together, starts and stops them in order
     config                    what a node is to be: defaults, environment, arguments
     registry                  names, groups, presence
-    membership | processes    who is in the cluster | processes, references, mailboxes, calls, monitors
+    membership | processes    who is in the cluster | processes, references, mailboxes, calls, monitors, supervisors
     replication               tables that one node writes and all hold
     discovery | fabric        finding peers | presence, frames and topics over Zenoh
     core                      identity, clock, tasks, events, codec, call context

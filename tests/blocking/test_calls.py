@@ -199,3 +199,16 @@ def test_work_runs_in_the_context_of_its_thread(start_nodes: StartNodes) -> None
     assert here.run(whose()) == "mine"
     WHOSE.reset(token)
     assert here.run(whose()) == "nobody"
+
+
+def test_a_supervisor_works_from_threads(start_nodes: StartNodes) -> None:
+    """A tree is started, asked and changed near and far; the references of its children block too."""
+    here, there = start_nodes("here", "there")
+    for node in (here.node, there.node):
+        top = here.start_supervisor(foundation.child(Counter, 5), strategy="one_for_all", node=node)
+        assert [info.state for info in top.children()] == ["running"]
+        assert top.start_child(foundation.child(Counter, 40)).add(2) == 42
+        top.terminate("Counter")
+        assert (top.count().running, top.count().stopped) == (1, 1)
+        here.stop_process(top)
+    assert (here.processes(), there.processes()) == ([], [])

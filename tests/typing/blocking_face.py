@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 import foundation
-from foundation import Ended, GroupMember, MemberEvent, NameEvent, PresenceDiff, blocking, spec
+from foundation import (
+    ChildInfo,
+    Ended,
+    GroupMember,
+    MemberEvent,
+    NameEvent,
+    PresenceDiff,
+    Supervisor,
+    blocking,
+    child,
+    spec,
+    supervisor,
+)
 from foundation.blocking import Blocking, Cluster, Stream
 from foundation.core.identity import ProcessId
 from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
@@ -20,6 +32,14 @@ def starting(cluster: Cluster) -> None:
     assert_type(blocking.start_process(Counter, 5), Blocking[Counter])
     with blocking.start_cluster() as started:
         assert_type(started, Cluster)
+
+
+def supervising(cluster: Cluster) -> None:
+    top = cluster.start_supervisor(child(Counter, 5), strategy="one_for_all", name="top")
+    assert_type(top, Blocking[Supervisor])
+    assert_type(blocking.start_supervisor(supervisor(child(Idle)), max_restarts=1), Blocking[Supervisor])
+    assert_type(blocking.call(top.reference.start_child, child(Counter)), Counter)
+    assert_type(blocking.call(top.reference.children), list[ChildInfo])
 
 
 def calling(cluster: Cluster, counter: Blocking[Counter], shop: Blocking[Shop]) -> None:

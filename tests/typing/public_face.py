@@ -7,6 +7,10 @@ from typing import Any, Protocol, assert_type
 
 import foundation
 from foundation import (
+    Backoff,
+    Child,
+    ChildCount,
+    ChildInfo,
     Cluster,
     Ended,
     GroupChange,
@@ -17,12 +21,15 @@ from foundation import (
     PresenceMeta,
     Process,
     Spec,
+    Supervisor,
     cast,
+    child,
     concurrent,
     idempotent,
     offload,
     options,
     spec,
+    supervisor,
 )
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
@@ -229,6 +236,31 @@ async def naming(cluster: Cluster, counter: Counter) -> None:
     assert_type(foundation.whereis("counter"), ProcessId | None)
     async for events in cluster.registry.watch("c"):
         assert_type(events, tuple[NameEvent, ...])
+
+
+def planting() -> None:
+    assert_type(child(Counter, 5, name="counter", restart="transient", stop_timeout_s=1), Child[Counter])
+    assert_type(child(Counter), Child[Counter])
+    assert_type(child(spec(Shop, name="tea")), Child[Shop])
+    inner = supervisor(child(Idle), child(Counter, 1), strategy="rest_for_one")
+    assert_type(inner, Child[Supervisor])
+    assert_type(supervisor(inner, child(Idle), max_restarts=1, within_s=2, backoff=Backoff()), Child[Supervisor])
+    assert_type(inner.spec, Spec[Supervisor])
+    trees: list[Child[Process]] = [inner, child(Idle)]
+    assert_type(supervisor(*trees, name="all"), Child[Supervisor])
+
+
+async def supervising(cluster: Cluster) -> None:
+    top = await cluster.start_supervisor(child(Counter, 5), supervisor(), strategy="one_for_all", name="top")
+    assert_type(top, Supervisor)
+    assert_type(await foundation.start_supervisor(child(Idle), node=foundation.ANY, within_s=1), Supervisor)
+    assert_type(await top.start_child(child(Counter, 5)), Counter)
+    assert_type(await top.start_child(supervisor(child(Idle))), Supervisor)
+    assert_type(await top.children(), list[ChildInfo])
+    assert_type(await top.count(), ChildCount)
+    assert_type(await top.restart("Counter"), ProcessId)
+    await top.terminate("Counter")
+    await top.remove((await top.start_child(child(Idle))).process_id)
 
 
 async def hosting(host: Host, node: NodeId) -> None:

@@ -59,6 +59,19 @@ async for text in counter.watch(): text.upper()
 cluster.groups.call_all("counters", Counter.add, "x")
 cluster.groups.call_all("counters", Counter.watch)
 await shop.start_linked(Counter, "x")
+child(Counter, "x")
+child(Shop)
+child(Counter, restart="always")
+child(Counter, stop_timeout_s="1")
+supervisor(Counter)
+supervisor(child(Counter), strategy="all_for_one")
+text: str = await top.start_child(child(Counter))
+await top.start_child(Counter)
+await top.terminate(counter)
+await cluster.start_supervisor(Counter)
+await cluster.start_supervisor(child(Counter), strategy="none")
+await cluster.start_supervisor(child(Counter), most_restarts=3)
+blocking.start_supervisor(child(Counter), within_s="x")
 blocking.call(facade.reference.add, "x")
 blocking.call(facade.reference.add, m=1)
 blocking.call(facade.reference.subtract)
@@ -69,11 +82,12 @@ blocking.start_process(Counter, "x")
 """.strip().splitlines()
 
 BEFORE = """
-from foundation import Cluster, blocking, cast, idempotent, offload, options, register_type, spec
+from foundation import Cluster, Supervisor, blocking, cast, child, idempotent, offload, options, register_type, spec
+from foundation import supervisor
 from tests.typing.public_face import Adds, Counter, Desk, Idle, Matrix, Shop
 
 async def wrong(
-    cluster: Cluster, counter: Counter, shop: Shop, desk: Desk, facade: blocking.Blocking[Counter]
+    cluster: Cluster, counter: Counter, shop: Shop, desk: Desk, facade: blocking.Blocking[Counter], top: Supervisor
 ) -> None:
 """.lstrip()
 

@@ -8,28 +8,37 @@ import inspect
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeGuard
 
 from foundation.cli.failure import CommandFailed
+from foundation.cli.tree import run_tree
 from foundation.cluster import Cluster
+from foundation.processes import Child
 
 Main = Callable[[Cluster], Awaitable[object]]
 
 
-def load_application(module: str) -> Main | None:
+def load_application(application: str) -> Main | None:
     """Import ``package.module`` or ``path/to/file.py`` and return its ``async def main(cluster)``, if it has one.
 
-    A file is imported under the name it has for its neighbors: its packages', as far up as there are ``__init__.py``.
-    Raises :class:`CommandFailed` when there is no such module, or when it fails.
+    Behind a colon stands what is to run instead: the name of such a function, or of a ``supervisor(...)``. A file is
+    imported under the name it has for its neighbors: its packages', as far up as there are ``__init__.py``.
+    Raises :class:`CommandFailed` when there is no such module or attribute, or when it fails.
     """
+    module, _, attribute = application.rpartition(":")
+    if not attribute.isidentifier() or not module:
+        module, attribute = application, ""
     is_file = module.endswith(".py") or "/" in module
     folder, name = _locate(Path(module)) if is_file else (Path.cwd(), module)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     if is_file:
         _refuse_to_hide(name, module)
-    return _main_of(_import(name, module))
+    imported = _import(name, module)
+    return _attribute_of(imported, attribute) if attribute else _main_of(imported)
 
 
 def _locate(file: Path) -> tuple[Path, str]:
@@ -80,7 +89,25 @@ def _broken(given: str, error: Exception) -> CommandFailed:
 def _main_of(module: ModuleType) -> Main | None:
     """Return ``main`` if it takes one argument: one without any is a script's own, and starts its own cluster."""
     main = getattr(module, "main", None)
-    if not inspect.iscoroutinefunction(main):
-        return None
-    required = [p for p in inspect.signature(main).parameters.values() if p.default is p.empty]
-    return main if [p.kind for p in required] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] else None
+    return main if _takes_cluster(main) else None
+
+
+def _attribute_of(module: ModuleType, attribute: str) -> Main:
+    value: Any = getattr(module, attribute, None)
+    if isinstance(value, Child):
+        tree: Child[Any] = value
+        return partial(run_tree, tree)
+    if _takes_cluster(value):
+        return value
+    found = "does not exist" if value is None else f"is {value!r:.100}"
+    message = (
+        f"{module.__name__}:{attribute} {found}; name a supervisor(...), or an async function that takes the cluster"
+    )
+    raise CommandFailed(message, exit_code=2)
+
+
+def _takes_cluster(value: object) -> TypeGuard[Main]:
+    if not inspect.iscoroutinefunction(value):
+        return False
+    required = [p for p in inspect.signature(value).parameters.values() if p.default is p.empty]
+    return [p.kind for p in required] == [inspect.Parameter.POSITIONAL_OR_KEYWORD]

@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import sys
-import threading
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +13,8 @@ import foundation
 from foundation.cli.announcer import Announcer
 from foundation.cli.application import Main, load_application
 from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run, split
+from foundation.cli.leaving import leave_at_end_of_stdin, leave_on_signals
+from foundation.cli.workers import Workers, worker_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +22,15 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 
 def node(  # noqa: PLR0913 - each is an option with its own help
-    module: Annotated[str | None, typer.Argument(help="package.module or path/to/file.py with your processes.")] = None,
+    context: typer.Context,
+    module: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE[:ATTRIBUTE]]",
+            help="package.module or path/to/file.py with your processes; ATTRIBUTE is a supervisor(...) to run, "
+            "or an async function that takes the cluster. Default: main, if there is one.",
+        ),
+    ] = None,
     *,
     name: Annotated[str | None, typer.Option(help="The node's name. Default: host and process id.")] = None,
     cluster_name: ClusterName = None,
@@ -36,17 +42,35 @@ def node(  # noqa: PLR0913 - each is an option with its own help
     cookie_file: CookieFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one object a line.")] = False,
     until_eof: Annotated[bool, typer.Option("--until-eof", help="Leave when standard input ends.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Run so many nodes, each an OS process; 0: one per core.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help=f"Log to stderr from here: {', '.join(_LEVELS)}.")] = "warning",
 ) -> int:
-    """Start a node, with the processes of your module if you name one."""
+    """Start a node, or several, with the processes of your module if you name one."""
     if log_level not in _LEVELS:
         message = f"the log level {log_level!r} is none of {', '.join(_LEVELS)}"
         raise typer.BadParameter(message)
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    if workers is not None:
+        return run(lambda: _run_workers(context, workers, name or "node", until_eof=until_eof))
     main = load_application(module) if module is not None else None
     arguments = joining(cluster_name, cluster, peer, host, cookie_file)
     arguments |= {"name": name, "port": port, "roles": split(role)}
     return run(lambda: NodeProgram(Announcer(as_json=json), main, until_eof=until_eof).serve(arguments))
+
+
+async def _run_workers(context: typer.Context, count: int, name: str, *, until_eof: bool) -> int:
+    """Run NAME-1 to NAME-COUNT until they have ended."""
+    if context.params.get("port") or os.environ.get("FOUNDATION_PORT"):
+        message = "workers cannot share a port: leave out --port and FOUNDATION_PORT"
+        raise typer.BadParameter(message)
+    names = [f"{name}-{number}" for number in range(1, (count or os.cpu_count() or 1) + 1)]
+    workers = Workers(names, worker_arguments(context))
+    leave_on_signals(workers.leave)
+    if until_eof:
+        leave_at_end_of_stdin(workers.leave)
+    return await workers.run()
 
 
 class NodeProgram:
@@ -61,9 +85,9 @@ class NodeProgram:
 
     async def serve(self, arguments: dict[str, Any]) -> int:
         """Take part until a signal, the end of standard input, or an end of ``main`` other than a return."""
-        self._listen_to_signals()
+        leave_on_signals(self._leave)
         if self._until_eof:
-            self._listen_to_stdin()
+            leave_at_end_of_stdin(self._leave)
         async with (
             foundation.start_cluster(**arguments) as cluster,
             cluster.events() as events,
@@ -91,28 +115,3 @@ class NodeProgram:
     def _leave(self, exit_code: int = 0) -> None:
         self._exit_code = exit_code
         self._told_to_leave.set()
-
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(signal.SIGTERM, self._leave)
-            loop.add_signal_handler(signal.SIGINT, self._interrupted)
-
-    def _interrupted(self) -> None:
-        """Leave, and end at once when interrupted again."""
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._leave()
-
-    def _listen_to_stdin(self) -> None:
-        """Wait in a thread: the loop could watch a pipe, but not a file or a terminal in every state."""
-        loop = asyncio.get_running_loop()
-
-        def wait() -> None:
-            with suppress(OSError):
-                while os.read(sys.stdin.fileno(), 4096):
-                    pass
-            with suppress(RuntimeError):  # the loop has ended before
-                loop.call_soon_threadsafe(self._leave)
-
-        threading.Thread(target=wait, name="end of stdin", daemon=True).start()

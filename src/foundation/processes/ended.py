@@ -16,10 +16,10 @@ class EndReason(StrEnum):
     """It was stopped, in order."""
 
     CRASHED = "crashed"
-    """It failed in ``started`` or ``stopping``, or had to be cancelled because it did not stop in time."""
+    """It failed in ``started`` or ``stopping``, a handler raised ProcessCrash, or it did not stop in time."""
 
     LINKED = "linked"
-    """A process that it was linked with ended, and not in order."""
+    """A process that it was linked with ended, and not in order; or its parent ended."""
 
     LOST_NAME = "lost name"
     """After a partition another process kept the name that both had."""

@@ -33,6 +33,10 @@ class Nursery(Protocol):
         """Stop a child within the time that it has, and wait until it has ended."""
         ...
 
+    def dismiss(self, child: ProcessId, reason: str) -> None:
+        """Stop a child without waiting for its end."""
+        ...
+
     def tell(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have something done as a message of the parent; ``name`` is for logs."""
         ...

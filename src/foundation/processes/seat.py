@@ -97,6 +97,9 @@ class _Nursery:
     async def stop(self, child: ProcessId, reason: str) -> None:
         await self._premises.families.stop(child, reason)
 
+    def dismiss(self, child: ProcessId, reason: str) -> None:
+        self._premises.end(child.serial, reason, EndReason.STOPPED)
+
     def tell(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._premises.tell(self._parent, Hook(name, lambda _process: run()))
 

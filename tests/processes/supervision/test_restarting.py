@@ -68,7 +68,13 @@ def test_restarts_come_at_once_and_then_later_and_later() -> None:
     pace = Pace(Backoff(first_s=1, most_s=5, jitter=0), stable_s=10)
     assert [pace.delay_s(0.1, 0.5) for _ in range(6)] == [0, 1, 2, 4, 5, 5]
     assert pace.delay_s(9.9, 0.5) == 5
-    assert [pace.delay_s(10, 0.5), pace.delay_s(0, 0.5)] == [0, 1]
+    assert [pace.delay_s(10, 0.5), pace.delay_s(None, 0.5)] == [0, 1]
+
+
+def test_a_failed_start_is_not_tried_at_once() -> None:
+    """Also where it is the first thing that went wrong with a child, which was stopped with its group."""
+    pace = Pace(Backoff(first_s=1, most_s=5, jitter=0), stable_s=10)
+    assert [pace.delay_s(None, 0.5) for _ in range(3)] == [1, 2, 4]
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1))))

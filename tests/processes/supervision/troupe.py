@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from foundation.errors import ProcessCrash
+from foundation.cluster import Cluster
+from foundation.errors import ProcessCrash, RemoteError
 from foundation.processes import Process, Supervisor
+from foundation.testing import SimulatedCluster, simulate
+from tests.waiting import turns_until
 
 
 @dataclass
@@ -68,3 +73,29 @@ class ActorFace(Process):
 async def states(supervisor: Supervisor) -> dict[str, str]:
     """Return the state of each child."""
     return {info.id: info.state for info in await supervisor.children()}
+
+
+async def until(condition: Callable[[], bool], what: str, within_s: float = 100.0) -> None:
+    """Wait on the clock of the loop, which is virtual in these tests."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while not condition():
+        assert loop.time() < deadline, f"not within {within_s} s: {what}"
+        await turns_until(loop.time() + 0.01)
+
+
+async def pause(seconds: float) -> None:
+    """Let virtual time pass."""
+    await turns_until(asyncio.get_running_loop().time() + seconds)
+
+
+def on_a_node(story: Callable[[Cluster], Awaitable[None]], seed: int = 0, **options: Any) -> None:
+    """Run a story on a simulated node, in virtual time."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        try:
+            await cluster.nodes[0].run(story)
+        except RemoteError as error:
+            raise error.__cause__ or error from None
+
+    simulate(scenario, nodes=1, seed=seed, run_timeout_s=1_000, **options)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from functools import partial
 
 import msgspec
 from msgspec import Raw
@@ -177,13 +178,12 @@ class Running:
         work = self._handler.stream(request) if stream else self._handler.perform(request)
         task = self._aside.start(work, str(request.number), context=self._context.copy())
         request.interrupt = task.cancel
-        # This answers only where the task was cancelled before it began: elsewhere the request is answered already.
-        task.add_done_callback(lambda _: self._refuse(request))
-        task.add_done_callback(self._crash_with)
+        task.add_done_callback(partial(self._aside_over, request))
 
-    def _crash_with(self, aside: asyncio.Task[None]) -> None:
-        """End when what ran aside has raised what no handler gets past: only a ProcessCrash."""
-        if not aside.cancelled() and (error := aside.exception()) is not None:
+    def _aside_over(self, request: Request, aside: asyncio.Task[None]) -> None:
+        # This answers only where the task was cancelled before it began: elsewhere the request is answered already.
+        self._refuse(request)
+        if not aside.cancelled() and (error := aside.exception()) is not None:  # a ProcessCrash: no other comes here
             self._ending = crash(error)
             self._bench.is_over = True
             self._task.cancel()

@@ -52,7 +52,10 @@ class Intensity:
 
 
 class Pace:
-    """How long one child waits for each of its restarts: not at all, then longer and longer, until it runs stably."""
+    """How long one child waits for each of its restarts: not at all, then longer and longer, until it runs stably.
+
+    A start that failed is never tried again at once.
+    """
 
     def __init__(self, backoff: Backoff, stable_s: float) -> None:
         """Who has run for ``stable_s`` seconds is started again at once when it ends."""
@@ -60,12 +63,14 @@ class Pace:
         self._stable_s = stable_s
         self._failures = 0
 
-    def delay_s(self, ran_s: float, chance: float) -> float:
-        """Enter an end after so many seconds, 0 for a failed start; return the seconds to wait.
+    def delay_s(self, ran_s: float | None, chance: float) -> float:
+        """Enter an end after so many seconds, None for a failed start; return the seconds to wait.
 
         ``chance`` is a number from 0 to 1 that the caller drew.
         """
-        if ran_s >= self._stable_s:
+        if ran_s is None:
+            self._failures = max(self._failures, 1)
+        elif ran_s >= self._stable_s:
             self._failures = 0
         self._failures += 1
         return 0.0 if self._failures == 1 else self._backoff.delay_s(self._failures - 1, chance)

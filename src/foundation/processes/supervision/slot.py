@@ -8,6 +8,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from foundation.core.identity import ProcessId
+from foundation.errors import UnknownProcessClassError
+from foundation.processes.agent import BUILT_IN
 from foundation.processes.catalog import find, get
 from foundation.processes.supervision.child import Child
 from foundation.processes.supervision.restarting import Pace, Restart
@@ -52,6 +54,9 @@ class Slot:
     pace: Pace
     state: State = "stopped"
     process_id: ProcessId | None = None
+    leaving: ProcessId | None = None
+    """The process that is being stopped."""
+
     why: str = ""
     restarts: int = 0
     started_at: float = 0.0
@@ -61,6 +66,9 @@ class Slot:
     _cls: type[Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.child.wire_name.startswith(BUILT_IN):
+            message = f"{self.child.wire_name} is no class to be started"
+            raise UnknownProcessClassError(message)
         self._cls = find(self.child.wire_name)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 from msgspec import Struct
@@ -17,7 +18,7 @@ from foundation.core import sources
 from foundation.core.backoff import Backoff
 from foundation.core.identity import ProcessId
 from foundation.core.tasks import TaskScope
-from foundation.errors import NameTakenError, NoSuchNameError, NotRunningError
+from foundation.errors import ArgumentError, NameTakenError, NoSuchNameError, NotRunningError
 from foundation.processes.decorators import concurrent
 from foundation.processes.ended import Ended, EndReason
 from foundation.processes.nursery import Nursery
@@ -111,8 +112,10 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         It is named by its id or its process id; raises :class:`NoSuchNameError`.
         """
         slot = self._find(child)
-        await self._stop(slot, "stopped", "its supervisor was told to stop it")
-        self._forget_temporary([slot])
+        try:
+            await self._stop(slot, "stopped", "its supervisor was told to stop it")
+        finally:  # also when the caller waits no longer
+            self._forget_temporary([slot])
 
     async def restart(self, child: str | ProcessId) -> ProcessId:
         """Start a child anew, whether it runs or not; the siblings stay, and no restart is counted.
@@ -120,10 +123,13 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         Raises :class:`NoSuchNameError`, and what its start raises; then the child is stopped.
         """
         slot = self._find(child)
-        await self._stop(slot, "stopped", "its supervisor was told to start it anew")
-        slot.pace = self._new_pace()
         try:
+            await self._stop(slot, "stopped", "its supervisor was told to start it anew")
+            slot.pace = self._new_pace()
             await self._start(slot)
+        except asyncio.CancelledError:  # the caller waits no longer, and nobody has said that it is to stay down
+            self._start_later([slot], 0.0)
+            raise
         except Exception as error:
             slot.rests("stopped", _failure(error))
             raise
@@ -133,8 +139,10 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
     async def remove(self, child: str | ProcessId) -> None:
         """Stop a child and forget it; raises :class:`NoSuchNameError`."""
         slot = self._find(child)
-        await self._stop(slot, "stopped", "it is removed")
-        self._slots.pop(slot.id, None)
+        try:
+            await self._stop(slot, "stopped", "it is removed")
+        finally:
+            del self._slots[slot.id]
 
     async def handle_ended(self, ended: Ended) -> None:
         """Start a child again, if it is to be."""
@@ -153,13 +161,13 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         if self._starting is not None:
             self._starting.cancel()
 
-    async def _begin_again(self, slot: Slot, ran_s: float, *, counts: bool) -> None:
+    async def _begin_again(self, slot: Slot, ran_s: float | None, *, counts: bool) -> None:
         """Stop whoever goes down with a child that has ended, and start them all when it is time."""
         if counts and self._intensity.exceeded(sources.clock().now()):
             return self._give_up(slot)
         delay_s = slot.pace.delay_s(ran_s, sources.draw())
         when = f"in {delay_s:.1f} s" if delay_s else "at once"
-        logger.warning("%s: %s ended (%s) and is started again %s", self._label, slot.id, slot.why, when)
+        logger.warning("%s starts %s again %s: %s", self._label, slot.id, when, slot.why)
         group = [self._slots[each] for each in going_down(self._plan.strategy, list(self._slots), slot.id)]
         waiting = [each for each in group if each is slot or each.state != "stopped"]
         for each in reversed(waiting):
@@ -193,7 +201,7 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
                 if not self._is_ending:
                     slot.rests("restarting", _failure(error))
                     # Who has the name does what this child is for, and may go: that is no reason to give up.
-                    return await self._begin_again(slot, 0.0, counts=not isinstance(error, NameTakenError))
+                    return await self._begin_again(slot, None, counts=not isinstance(error, NameTakenError))
                 return None
             slot.restarts += 1
         return None
@@ -203,9 +211,14 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         if self._is_ending:
             raise NotRunningError(_ENDING)
         async with TaskScope(self._label) as scope:
-            self._starting = scope.start(self._attempt(slot), f"start {slot.id}")
-            await asyncio.wait({self._starting})
-        task, self._starting = self._starting, None
+            task = self._starting = scope.start(self._attempt(slot), f"start {slot.id}")
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                # The caller waits no longer. What has started at this very moment is stopped again.
+                task.add_done_callback(partial(self._take_back, slot))
+                raise
+        self._starting = None
         if task.cancelled():
             raise NotRunningError(_ENDING)
         reference, error = task.result()
@@ -214,20 +227,31 @@ class Supervisor(Process, wire_name="foundation.Supervisor"):
         slot.runs(reference.process_id, sources.clock().now())
         return reference
 
+    def _take_back(self, slot: Slot, task: asyncio.Task[tuple[Any, Exception | None]]) -> None:
+        if not task.cancelled() and (reference := task.result()[0]) is not None:
+            slot.leaving = reference.process_id
+            self._nursery.dismiss(reference.process_id, "who asked for it waits no longer")
+
     async def _attempt(self, slot: Slot) -> tuple[Any, Exception | None]:
         child = slot.child
         try:
+            await self._until_gone(slot, "it is started anew")
             return await self._nursery.start(slot.cls, child.args, child.kwargs, child.name, child.stop_timeout_s), None
         except Exception as error:  # noqa: BLE001 - whatever it raises belongs to who wants the child
             return None, error
 
     async def _stop(self, slot: Slot, state: State, reason: str) -> None:
-        process_id = slot.process_id
-        if process_id is None:
+        if slot.process_id is None:
             slot.state = state
-            return
-        slot.rests(state, reason)  # so its end is no news
-        await self._nursery.stop(process_id, reason)
+        else:
+            slot.leaving = slot.process_id
+            slot.rests(state, reason)  # so its end is no news
+        await self._until_gone(slot, reason)
+
+    async def _until_gone(self, slot: Slot, reason: str) -> None:
+        if slot.leaving is not None:
+            await self._nursery.stop(slot.leaving, reason)
+            slot.leaving = None
 
     async def _stop_all(self, reason: str) -> None:
         for slot in reversed(self._slots.values()):
@@ -311,6 +335,9 @@ def supervisor(
     Raises :class:`ArgumentError` for what cannot be.
     """
     check_choice("strategy", strategy, Strategy)
+    if max_restarts < 0:
+        message = f"max_restarts is 0 or more, not {max_restarts}"
+        raise ArgumentError(message)
     check_positive("within_s", within_s)
     if stop_timeout_s is not None:
         check_positive("stop_timeout_s", stop_timeout_s)
