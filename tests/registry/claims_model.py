@@ -15,6 +15,7 @@ import msgspec
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
+from foundation.core.roster import Roster
 from foundation.registry.claims import Claims
 from foundation.registry.index import NameIndex
 from foundation.registry.messages import Claim, ClaimMessage, Dropped, Flushed
@@ -162,7 +163,7 @@ class ModelNode:
 
     def enter(self) -> None:
         members = [(NodeId(node), incarnation) for node, incarnation in self.members.items()]
-        self.claims.enter(members, {NodeId(node) for node in self.leaving})
+        self.claims.enter(Roster(members, {NodeId(node) for node in self.leaving}))
 
     def notice(self, notice: Notice) -> None:
         self.noticed |= {notice.name}
@@ -334,7 +335,7 @@ def _copied_state(one: T) -> T:
 
 def _state(one: object) -> dict[str, object]:
     """Return what distinguishes one from another in the same place."""
-    same = {"_rows", "_grantee", "_send", "_candidates", "_agreement", "resolve"}
+    same = {"_rows", "_grantee", "_send", "_candidates", "_members", "_agreement", "resolve"}
     return {name: _frozen(value) for name, value in one.__dict__.items() if name not in same}
 
 
