@@ -34,6 +34,7 @@ from foundation.fabric import NodeAddress, keys
 from foundation.fabric.fabric import TRANSPORTS
 from foundation.fabric.packet import Resume, pack_frames, pack_resume, pack_sender
 from foundation.fabric.path import ROUTED_WINDOW_BYTES
+from foundation.fabric.peers import _FEW_OF_STATE
 from foundation.fabric.session import PIECE_BYTES
 from foundation.fabric.transport import SessionSettings, TransportSession
 from foundation.fabric.transports.memory import NETWORK
@@ -422,6 +423,21 @@ async def test_nobody_is_looked_after_once_all_has_arrived(nodes: Nodes) -> None
     await eventually(lambda: bool(peers._awaited) or two.got_from(one) == ["hello"])
     await eventually(lambda: not peers._awaited and peers._looking is None)
     assert two.got_from(one) == ["hello"]
+
+
+async def test_a_few_rows_are_no_reason_to_dial(zenoh_nodes: Nodes) -> None:
+    """What all nodes tell all others takes the routes; a direct link is for whoever has more to say."""
+    one, two = await zenoh_nodes.pair()
+    one.fabric.peers.addresses_of = lambda _node: [str(two.fabric.door)]
+    peer = one.fabric.peers._peer(two.id)
+    for number in range(_FEW_OF_STATE):
+        one.fabric.send(two.id, msgspec.msgpack.encode(number), Channel.STATE)
+        assert not peer.dialing
+    await eventually(lambda: two.got_from(one) == [*range(_FEW_OF_STATE)])
+    assert peer.way == "routed"
+    one.fabric.send(two.id, b"\x63", Channel.STATE)
+    assert peer.dialing
+    await eventually(lambda: peer.way == "direct" and two.got_from(one)[-1] == 99)
 
 
 async def test_made_up_senders_cost_a_bounded_amount(nodes: Nodes) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from foundation.core.identity import NodeId
+from foundation.core.roster import Roster
 from foundation.core.sources import new_node_id
 from foundation.membership.events import (
     MemberEvent,
@@ -17,7 +18,7 @@ from foundation.membership.events import (
 )
 from foundation.membership.member import Facts, MemberStatus
 from foundation.membership.options import MembershipOptions
-from foundation.membership.view import View
+from foundation.membership.view import IN_TOUCH, View
 from tests.membership.diagram import BEFORE, ENTERED, LEAVING, LEFT, UP
 
 OPTIONS = MembershipOptions(down_after_s=10, retention_s=600, stall_s=2)
@@ -38,6 +39,7 @@ class ModelNode:
     stations: dict[NodeId, MemberStatus] = field(default_factory=dict[NodeId, MemberStatus])
     incarnations: dict[NodeId, int] = field(default_factory=dict[NodeId, int])
     said: Facts | None = None
+    roster: Roster = field(default_factory=Roster)
 
     def __post_init__(self) -> None:
         self.view = View(self.id, self.options)
@@ -74,6 +76,20 @@ class ModelNode:
         assert self.id not in ids
         for member in self.view.members():
             assert self.stations[member.node_id] is member.status, f"{self.name}: no event told of {member!r}"
+        self._check_roster()
+
+    def _check_roster(self) -> None:
+        """See that the roster, which is told what has changed, says the same as one made of all that is known."""
+        self.view.tell_in_touch(self.roster)
+        records = self.view._records.items()
+        members = {
+            node: record
+            for node, record in records
+            if record.facts.status in IN_TOUCH and (record.is_present or record.agreed_since is None)
+        }
+        leaving = {node for node, record in members.items() if record.facts.status is LEAVING}
+        new = Roster([(node, record.member.incarnation) for node, record in members.items()], leaving)
+        assert (set(self.roster), self.roster.number) == (set(new), new.number)
 
     def story(self, about: ModelNode) -> list[str]:
         """Name the events about one node, in order."""

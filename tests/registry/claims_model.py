@@ -15,6 +15,7 @@ import msgspec
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
+from foundation.core.roster import Roster
 from foundation.registry.child_index import ChildIndex
 from foundation.registry.claims import Claims
 from foundation.registry.held_rows import HeldRows
@@ -170,7 +171,7 @@ class ModelNode:
 
     def enter(self) -> None:
         members = [(NodeId(node), incarnation) for node, incarnation in self.members.items()]
-        self.claims.enter(members, {NodeId(node) for node in self.leaving})
+        self.claims.enter(Roster(members, {NodeId(node) for node in self.leaving}))
 
     def notice(self, notice: Notice) -> None:
         self.noticed |= {notice.name}
@@ -342,7 +343,7 @@ def _copied_state(one: T) -> T:
 
 def _state(one: object) -> dict[str, object]:
     """Return what distinguishes one from another in the same place."""
-    same = {"_rows", "_grantee", "_send", "_candidates", "_agreement", "resolve"}
+    same = {"_rows", "_grantee", "_send", "_candidates", "members", "_members", "_agreement", "resolve"}
     return {name: _frozen(value) for name, value in one.__dict__.items() if name not in same}
 
 

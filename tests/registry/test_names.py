@@ -11,16 +11,16 @@ import pytest
 
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
+from foundation.core.roster import Roster
 from foundation.errors import CallTimeout
 from foundation.registry import NAMES, NameRow, Names, RegistryOptions
-from foundation.registry.claims import view_of
 from foundation.registry.messages import Claim, NameMessage, Retry
 from foundation.replication import Replication
 from foundation.replication.messages import Message, Note, Want
 from tests.registry.claims_model import home_of
 
 ME, HOME = NodeId("me"), NodeId("home")
-MEMBERS = ((HOME, 1), (ME, 1))
+MEMBERS = Roster([(HOME, 1), (ME, 1)])
 NAME = next(name for n in count() if home_of(NAMES + (name := str(n)), [ME, HOME]) == HOME)
 
 
@@ -95,7 +95,7 @@ async def test_rows_that_a_claim_waits_for_are_fetched() -> None:
     mine = next(name for n in count() if home_of(NAMES + (name := str(n)), [ME, HOME]) == ME)
     async with names:
         wire.sent.clear()
-        hear(replication, Claim(1, NAMES + mine, 1, view_of(MEMBERS), 7, 1))
+        hear(replication, Claim(1, NAMES + mine, 1, MEMBERS.number, 7, 1))
         assert Want(HOME, 0) in wire.sent
 
 

@@ -26,6 +26,7 @@ from foundation.processes.calling.calls import Calls
 from foundation.processes.calling.deadlines import Deadlines
 from foundation.processes.messages import Cast
 from foundation.processes.serving.requests import Requests
+from foundation.replication import sync
 
 Change = tuple[Any, str, Any]
 """Of what, which attribute, what instead."""
@@ -245,6 +246,16 @@ def late_grant() -> Iterator[Change]:
     yield _around(Requests, "grant", make)
 
 
+def bare_error() -> Iterator[Change]:
+    """Who waits for a node that goes down gets the error of a socket, which nobody who calls expects."""
+    yield calls, "NodeDown", ConnectionResetError
+
+
+def strict_start() -> Iterator[Change]:
+    """A node that meets somebody who does not answer when asked for tables does not start at all."""
+    yield sync, "CallTimeout", NotDelivered
+
+
 PLANTS: dict[str, Callable[[], Iterator[Change]]] = {
     plant.__name__: plant
     for plant in (
@@ -266,6 +277,8 @@ PLANTS: dict[str, Callable[[], Iterator[Change]]] = {
         unending_stream,
         lost_item,
         late_grant,
+        bare_error,
+        strict_start,
     )
 }
 

@@ -22,20 +22,25 @@ FOUND_AT = {
     "down_while_seen": 6,
     "silent_unreachable": 0,
     "no_redial": 0,
-    "duplicate_frame": 31,
-    "reorder_channel": 1,
+    "duplicate_frame": 41,
+    "reorder_channel": 0,
     "lost_on_resume": 6,
     "lost_without_path": 33,
     "no_deadline": 0,
-    "not_delivered_but_run": 33,
+    "not_delivered_but_run": 104,
     "run_twice": 0,
     "leak_task": 0,
     "leak_request": 5,
     "unending_stream": 1,
     "lost_item": 1,
     "late_grant": 1,
+    "bare_error": 0,
+    "strict_start": 2,
 }
-"""The first seed that finds each; a change of the library or of the scenario may move them, which only costs time."""
+"""The first seed that finds each; a change of the library or of the scenario may move them, which only costs time.
+
+That of ``duplicate_frame`` finds it by ``casts_in_order``, as no other plant is found; earlier ones by other checks.
+"""
 
 EARLIER = 1
 """Seeds that are played before that one."""
@@ -97,6 +102,8 @@ def test_every_plant_is_of_use(proven: dict[str, dict[str, Any]]) -> None:
         "everything_ends",
         "no_error_logged",
         "stream",
+        "operations_fail_well",
+        "nodes_start_and_leave",
     } <= violated
 
 

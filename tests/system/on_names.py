@@ -97,7 +97,7 @@ async def sync(cluster: Cluster) -> None:
 async def name_of(cluster: Cluster, home: NodeId, heir: NodeId, prefix: str) -> str:
     """Return a name of which one node is the home, and another one is when that is gone."""
     claims = parts_of(cluster).names.claims
-    left = Candidates({node for node, _ in claims.members} - {home})
+    left = Candidates(set(claims.members) - {home})
     names = (f"{prefix}{number}" for number in count())
     return next(name for name in names if (claims.home(NAMES + name), left.first(NAMES + name)) == (home, heir))
 
@@ -198,7 +198,7 @@ async def hear_grant_late(cluster: Cluster, name: str, home: NodeId) -> None:
 
     def send_and_hear(node: NodeId, message: ClaimMessage) -> None:
         send(node, message)
-        if type(message) is Flushed and held and home not in dict(claims.members):
+        if type(message) is Flushed and held and home not in claims.members:
             asyncio.get_running_loop().call_soon(receive, *held.pop())
             sys.stdout.write(f"late: {name}\n")
 

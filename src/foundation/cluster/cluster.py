@@ -73,7 +73,7 @@ def current_cluster() -> Cluster:
 
     Raises :class:`NotRunningError` when there is none, or more than one: then call the method of the one that is meant.
     """
-    running = [cluster for cluster in _running if not cluster._loop.is_closed()]
+    running = [cluster for cluster in _running if not cluster.is_abandoned]
     if len(running) == 1:
         return running[0]
     message = (
@@ -136,6 +136,11 @@ class Cluster:
     async def until_lost(self) -> None:
         """Wait until the fabric under this node is lost, and raise :class:`FabricLostError`; normally for ever."""
         await self._running.fabric.until_lost()
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its event loop was closed without stopping it."""
+        return self._loop.is_closed()
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from sys import intern
 from typing import NamedTuple
 
 from foundation.core.identity import NodeId
@@ -58,7 +59,7 @@ def parse_presence(key: str) -> Presence:
     """Read a token from its key; anything else is a :class:`CodecError`."""
     match key.split("/"):
         case ["presence", node, version, facts] if _NODE.fullmatch(node) and _VERSION.fullmatch(version):
-            return Presence(NodeId(node), int(version), _decode(facts))
+            return Presence(NodeId(intern(node)), int(version), _decode(facts))
         case _:
             message = f"not a presence token: {key[:80]!r}"
             raise CodecError(message)

@@ -70,6 +70,9 @@ class Owner(Protocol):
 class Peer:
     """Frames to and from one node."""
 
+    few_of_state = 0
+    """How many rows and notes were no reason to dial."""
+
     def __init__(
         self, me: NodeId, node: NodeId, owner: Owner, put: Callable[[bytes], None], options: FabricOptions
     ) -> None:

@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 
 _LOOK_INTERVAL_S = 0.25
 _MOST_STRANGERS = 256
+_FEW_OF_STATE = 8
+"""So many rows and notes for a node take the routes before they are worth a direct link.
+
+All nodes tell all others about their tables when they meet: if that were worth a link, a thousand nodes that have
+nothing to say would dial each other a million times.
+"""
 Frames = memoryview | bytes
 
 
@@ -87,7 +93,7 @@ class Peers:
         if peer is not None:
             if peer.enqueue(channel, frame):
                 self._flush_one(peer)
-            if not peer.has_link:
+            if not peer.has_link and self._is_worth_a_link(peer, channel):
                 self._want_link(peer)
         elif node == self.node_id:
             self._loopback.append(frame)
@@ -247,6 +253,12 @@ class Peers:
         with self._noticing_loss():
             for peer in peers:
                 peer.acknowledge()
+
+    def _is_worth_a_link(self, peer: Peer, channel: Channel) -> bool:
+        if channel is Channel.STATE and peer.few_of_state < _FEW_OF_STATE:
+            peer.few_of_state += 1
+            return False
+        return True
 
     def _want_link(self, peer: Peer) -> None:
         if peer.dialing or not self._options.direct_links or peer.node not in self._present or self._tasks.is_closed:

@@ -9,7 +9,6 @@ The scheme is that of TCP's cumulative acknowledgement, one level up, so that it
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 
 from foundation.core.channels import CHANNELS, Channel
@@ -43,12 +42,12 @@ class _Outgoing:
     def __init__(self, window: int) -> None:
         self.window = window
         self.piece = PIECE_BYTES
-        self.queue: deque[bytes] = deque()
+        self.queue: list[bytes] = []  # a deque takes ten times the memory while it is empty, as most are
         self.waiting = 0
         """Bytes of frames that no packet holds yet."""
         self.next_number = 1
         self.acknowledged = 0
-        self.unacknowledged: deque[bytes] = deque()
+        self.unacknowledged: list[bytes] = []
         self.flying = 0
         """Bytes of the unacknowledged packets."""
         self.resend = 0
@@ -94,7 +93,7 @@ class Session:
         self._confirm_every = min(window_bytes // 4, _CONFIRM_BYTES)
         self._most_frame = most_frame_bytes
         self._window = window_bytes
-        self._limits: dict[Channel, tuple[int, int]] = {}
+        self._limits = [(window_bytes, PIECE_BYTES)] * len(CHANNELS)
         # A channel takes memory from its first frame on: in a large cluster most nodes say nothing to each other.
         self._lanes: list[_Outgoing | None] = [None] * len(CHANNELS)
         self._incoming: dict[int, _Incoming] = {}
@@ -216,7 +215,7 @@ class Session:
 
     def _begin(self, channel: Channel) -> _Outgoing:
         out = self._lanes[channel] = _Outgoing(self._window)
-        out.window, out.piece = self._limits.get(channel, (self._window, PIECE_BYTES))
+        out.window, out.piece = self._limits[channel]
         return out
 
     def _listen(self, channel: int) -> _Incoming:
@@ -238,19 +237,24 @@ class Session:
         if not out.queue:
             return None
         if len(out.queue[0]) > out.piece:
-            out.whole, out.whole_at = memoryview(out.queue.popleft()), 0
+            out.whole, out.whole_at = memoryview(out.queue.pop(0)), 0
             return self._keep(out, self._next_piece(channel, out))
         frames = self._small_frames(out)
         return self._keep(out, pack_frames(channel, out.next_number, self._confirm(channel), frames))
 
     def _small_frames(self, out: _Outgoing) -> list[bytes]:
         queue = out.queue
-        frames: list[bytes] = []
-        size = 0
-        while queue and size + len(queue[0]) <= out.piece:
-            frame = queue.popleft()
+        if out.waiting <= out.piece:
+            out.queue, out.waiting = [], 0
+            return queue
+        size = many = 0
+        for frame in queue:
+            if size + len(frame) > out.piece:
+                break
             size += len(frame)
-            frames.append(frame)
+            many += 1
+        frames = queue[:many]
+        del queue[:many]
         out.waiting -= size
         return frames
 
@@ -285,9 +289,10 @@ class Session:
         out = self._lanes[channel] if 0 <= channel < len(self._lanes) else None
         if out is None or seen >= out.next_number:
             return
-        while out.acknowledged < seen:
-            out.flying -= len(out.unacknowledged.popleft())
-            out.acknowledged += 1
+        if (many := seen - out.acknowledged) > 0:
+            out.flying -= sum(map(len, out.unacknowledged[:many]))
+            del out.unacknowledged[:many]
+            out.acknowledged = seen
         out.resend = min(out.resend, len(out.unacknowledged))
 
     def _assemble(self, incoming: _Incoming, data: Data) -> bytes | None:

@@ -18,6 +18,7 @@ from foundation.core import sources
 from foundation.core.clock import Clock
 from foundation.core.events import EventSource
 from foundation.core.identity import NodeId
+from foundation.core.roster import Roster
 from foundation.core.tasks import TaskScope
 from foundation.errors import CodecError
 from foundation.fabric import Fabric
@@ -40,9 +41,13 @@ class Membership:
         self.events: EventSource[MemberEvent] = EventSource()
         self.watchers: list[Callable[[MemberEvent], None]] = []
         """Called for each event, at once and in order."""
-        self.view_changed: Callable[[list[tuple[NodeId, int]], set[NodeId]], None] = lambda _all, _leaving: None
-        """Called after that, when :meth:`in_touch` has changed: all with their incarnations, and who of them leaves."""
-        self._in_touch: tuple[tuple[NodeId, int, bool], ...] = ()
+        self.view_changed: Callable[[Roster], None] = lambda _roster: None
+        """Called after that, when there is a change of who is up or leaving, and reached by anybody whom this node
+        reaches; this node too. All nodes that reach each other, directly or through others, come to the same answer.
+
+        It is always the same roster, which changes only before this is called.
+        """
+        self._roster = Roster()
         self.gone: Callable[[NodeId], None] = lambda _node: None
         self._fabric = fabric
         self._options = options or MembershipOptions()
@@ -138,23 +143,15 @@ class Membership:
         self._look_who_is_in_touch()
 
     def _look_who_is_in_touch(self) -> None:
-        members = self.in_touch()
-        if members != self._in_touch:
-            self._in_touch = members
-            leaving = {node for node, _, is_leaving in members if is_leaving}
-            self.view_changed([(node, incarnation) for node, incarnation, _ in members], leaving)
-
-    def in_touch(self) -> tuple[tuple[NodeId, int, bool], ...]:
-        """Return who is up or leaving, and reached by anybody whom this node reaches; this node too.
-
-        Ids, incarnations, and whether they are leaving. All nodes that reach each other, directly or through others,
-        come to the same answer.
-        """
-        members = self._view.in_touch()
+        roster, before = self._roster, self._roster.number
+        self._view.tell_in_touch(roster)
         if self._facts.status in IN_TOUCH and not self._facts.observer:
             is_leaving = self._facts.status is MemberStatus.LEAVING
-            members = [*members, (self._fabric.node_id, self._view.incarnation, is_leaving)]
-        return tuple(sorted(members))
+            roster.put(self._fabric.node_id, self._view.incarnation, is_leaving=is_leaving)
+        else:
+            roster.drop(self._fabric.node_id)
+        if roster.number != before:
+            self.view_changed(roster)
 
     def become(self, status: MemberStatus) -> None:
         """Enter the next station: up, or leaving."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from foundation.core.identity import NodeId
+from foundation.core.roster import Roster
 from foundation.membership.events import (
     MemberDown,
     MemberEvent,
@@ -86,6 +87,8 @@ class View:
         """Those of the records that are not present: mostly none, so that most looks cost nothing."""
         self._neighbors: dict[NodeId, _Record] = {}
         """Those that are."""
+        self._moved: dict[NodeId, None] = {}
+        """Of whom it may have changed whether they are in touch, since that was told."""
         self._gone: dict[NodeId, _Gone] = {}
         self._farewells: tuple[Farewell, ...] | None = ()
         self._observers: set[NodeId] = set()
@@ -115,13 +118,17 @@ class View:
         """Return whom to try to reach: the unreachable members, and who is known by another's suspicion alone."""
         return [record.member for record in self._absent.values()]
 
-    def in_touch(self) -> list[tuple[NodeId, int, bool]]:
-        """Return the others that somebody in reach has not given up: incarnations, and whether they are leaving."""
-        return [
-            (node, record.member.incarnation, record.facts.status is MemberStatus.LEAVING)
-            for node, record in self._records.items()
-            if record.facts.status in IN_TOUCH and (record.is_present or record.agreed_since is None)
-        ]
+    def tell_in_touch(self, roster: Roster) -> None:
+        """Have the others in a roster that are up or leaving, and that somebody in reach has not given up."""
+        for node in self._moved:
+            record = self._records.get(node)
+            is_given_up = record is None or not (record.is_present or record.agreed_since is None)
+            if record is None or is_given_up or record.facts.status not in IN_TOUCH:
+                roster.drop(node)
+            else:
+                is_leaving = record.facts.status is MemberStatus.LEAVING
+                roster.put(node, record.member.incarnation, is_leaving=is_leaving)
+        self._moved.clear()
 
     def admits(self, node: NodeId, incarnation: int) -> bool:
         """Tell whether frames of that incarnation of a node are to be taken; who has left does not come back."""
@@ -184,7 +191,7 @@ class View:
         record.is_present = False
         self._absent[node] = record
         self._neighbors.pop(node, None)
-        self._changed()
+        self._changed(node)
         record.refuses = False
         record.member = replace(record.member, status=MemberStatus.UNREACHABLE)
         return [MemberUnreachable(record.member), *self._judge(now)]
@@ -229,8 +236,8 @@ class View:
     def _look_at_clock(self, now: float) -> None:
         """Start the timers again when this node itself stood still; whatever wakes it first, it may not be a tick."""
         if self._last_look is not None and now - self._last_look > self._options.stall_s:
-            for record in self._absent.values():
-                record.agreed_since = None
+            for node, record in self._absent.items():
+                self._agree(node, record, None)
         self._last_look = now
 
     def _entered(self, node: NodeId, facts: Facts) -> list[MemberEvent]:
@@ -238,8 +245,9 @@ class View:
         member = Member.from_facts(node, facts, degraded=node in self._stuck)
         record = self._records[node] = self._neighbors[node] = _Record(member, facts, is_present=True)
         self._absent.pop(node, None)
+        self._moved[node] = None
         if known is None or not known.is_present or record.gave_up != known.gave_up or facts.gone != known.facts.gone:
-            self._changed()
+            self._changed(node)
         entered = _ENTERED[facts.status](member)
         if known is None or not known.is_met or facts.incarnation > known.member.incarnation:
             return [entered]
@@ -270,10 +278,17 @@ class View:
         has_been_tried = not suspicion.addresses  # there is nothing to try
         record = _Record(member, facts, is_present=False, is_met=False, tried=has_been_tried)
         self._records[node] = self._absent[node] = record
-        self._changed()
+        self._changed(node)
 
-    def _changed(self) -> None:
-        """Note that who is present, or what they say of others, is not what it was."""
+    def _agree(self, node: NodeId, record: _Record, since: float | None) -> None:
+        """Note since when everybody in reach has given it up; None: somebody has not."""
+        if (since is None) is not (record.agreed_since is None):
+            self._moved[node] = None
+        record.agreed_since = since
+
+    def _changed(self, node: NodeId) -> None:
+        """Note that whether a node is present, or what it says of others, is not what it was."""
+        self._moved[node] = None
         self._state += 1
         self._whole = None
         self._has_news = True
@@ -284,18 +299,18 @@ class View:
         for node, record in list(self._absent.items()):
             if record.agreed_in != self._state:
                 if self._is_seen(node, record):
-                    record.agreed_since = None
+                    self._agree(node, record, None)
                     continue
                 if (farewell := self._adopted(node)) is not None:
                     record.member = replace(record.member, incarnation=farewell.incarnation)
                     events += self._part(node, farewell.status, now, "everybody who could still be asked gave it up")
                     continue
                 if not record.tried or not self._all_agree(node):
-                    record.agreed_since = None
+                    self._agree(node, record, None)
                     continue
                 record.agreed_in = self._state
             if record.agreed_since is None:
-                record.agreed_since = now
+                self._agree(node, record, now)
             events += self._given_up(node, record, now)
         return events
 
@@ -351,7 +366,7 @@ class View:
         member = replace(record.member, status=status)
         self._gone[node] = _Gone(member.incarnation, status, now)
         self._farewells = None
-        self._changed()
+        self._changed(node)
         if not record.is_met:
             return []
         return [MemberLeft(member) if status is MemberStatus.LEFT else MemberDown(member, reason)]

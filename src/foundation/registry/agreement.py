@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from foundation.core.identity import NodeId
+from foundation.core.roster import Roster
 from foundation.registry.messages import Flush, Flushed
 from foundation.registry.ports import Rows
 
@@ -17,19 +18,24 @@ class Agreement:
         """Whether the members were asked since this node entered its view."""
         self.rounds: dict[NodeId, int] = {}
         """In which round each member has confirmed the view."""
-        self.others: set[NodeId] = set()
         self._me = me
         self._rows = rows
         self._send = send
+        self._members = Roster()
         self._view = 0
         self._turn = 0
         """How often the members were asked, in all views."""
         self._needed: dict[NodeId, int] = {}
         """Versions that this node's copies must have: what the members knew when they confirmed."""
 
-    def enter(self, view: int, members: set[NodeId]) -> None:
+    @property
+    def others(self) -> list[NodeId]:
+        """Who is in the view besides this node, in order."""
+        return sorted(node for node in self._members if node != self._me)
+
+    def enter(self, members: Roster) -> None:
         """Forget what was confirmed: the view is another one."""
-        self._view, self.others = view, members - {self._me}
+        self._members, self._view = members, members.number
         self.is_sought = False
         self.rounds, self._needed = {}, {}
 
@@ -42,13 +48,14 @@ class Agreement:
 
     def ask(self) -> None:
         """Ask those who have not confirmed, for the first time or again."""
-        for node in sorted(self.others - self.rounds.keys()):
-            self._send(node, Flush(self._view, self._turn))
+        for node in self.others:
+            if node not in self.rounds:
+                self._send(node, Flush(self._view, self._turn))
 
     def take(self, source: NodeId, flushed: Flushed) -> None:
         """Take what a member confirms, if it is what it was asked last."""
         is_due = self.is_sought and (flushed.view, flushed.turn) == (self._view, self._turn)
-        if not is_due or source not in self.others:
+        if not is_due or source == self._me or source not in self._members:
             return
         self.rounds[source] = flushed.round
         for owner, version in flushed.versions.items():
@@ -58,7 +65,7 @@ class Agreement:
     @property
     def is_reached(self) -> bool:
         """Tell whether all members have confirmed the view, and all that they knew is known here."""
-        if not self.is_sought or len(self.rounds) < len(self.others):
+        if not self.is_sought or len(self.rounds) < len(self._members) - (self._me in self._members):
             return False
         rows, needed = self._rows, self._needed
         if needed and all(rows.version(owner) >= need or rows.ignores(owner) for owner, need in needed.items()):

@@ -23,12 +23,12 @@ says what of it was explored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from hashlib import blake2b
+from collections.abc import Callable
 from typing import NamedTuple
 
 from foundation.core.identity import NodeId
 from foundation.core.rendezvous import Candidates
+from foundation.core.roster import Roster
 from foundation.registry.agreement import Agreement
 from foundation.registry.messages import (
     Claim,
@@ -44,9 +44,6 @@ from foundation.registry.messages import (
 )
 from foundation.registry.ports import Grantee, Owned, Rows
 from foundation.registry.rows import NOT_RUNNING, contenders, shown_of, winner_of
-
-Members = tuple[tuple[NodeId, int], ...]
-"""Node ids with incarnations, ordered."""
 
 
 class _Grant(NamedTuple):
@@ -72,14 +69,15 @@ class Claims:
         """``send`` never calls back; the index keeps ``conflicts``: keys of names with more than one owner."""
         self.me = me
         self.round = self.view = 0
-        self.members: Members = ()
         self.conflicts = conflicts
         self.resolve: Callable[[str, Owned], NodeId] = _older_claim
         """Says which of several owners keeps a name, wherever this node is the name's home."""
         self._rows = rows
         self._grantee = grantee
         self._send = send
+        self.members = Roster()
         self._candidates: Candidates | None = None
+        """Those of the members who may be home of a name: made when that is asked for the first time in a view."""
         self._mine: dict[int, tuple[str, int, int]] = {}
         self._agreement = Agreement(me, rows, send)
         self._waiting: dict[tuple[NodeId, int], Claim] = {}
@@ -93,19 +91,16 @@ class Claims:
 
     # --- the view
 
-    def enter(self, members: Iterable[tuple[NodeId, int]], leaving: Collection[NodeId] = ()) -> None:
-        """Go by another view from now on; claims begin again under it.
+    def enter(self, members: Roster) -> None:
+        """Go by another view from now on; claims begin again under it. The roster stays as it is until the next view.
 
         Those of the members who are leaving have names until they have ended, so they confirm the view like the others;
         they are home of none.
         """
-        self.members = tuple(sorted(members))
-        self.view = view_of(self.members, leaving)
+        self.members, self.view = members, members.number
         self.round += 1
-        nodes = {node for node, _ in self.members}
-        homes = nodes.difference(leaving)
-        self._candidates = Candidates(homes) if self.me in homes else None
-        self._agreement.enter(self.view, nodes)
+        self._candidates = None
+        self._agreement.enter(members)
         self._grants = {}
         self._told.clear()
         for source, number in self._take_waiting():
@@ -118,7 +113,11 @@ class Claims:
 
     def home(self, key: str) -> NodeId | None:
         """Return who decides about a name; None while this node is not in its own view: it joins, or leaves."""
-        return None if self._candidates is None else self._candidates.first(key)
+        if not self.members.stays(self.me):
+            return None
+        if self._candidates is None:
+            self._candidates = Candidates(self.members.staying())
+        return self._candidates.first(key)
 
     def flush(self) -> bool:
         """Ask all members to confirm the view, unless they were asked; return whether they all have."""
@@ -270,7 +269,7 @@ class Claims:
             self._decide(source, claim)
 
     def _is_member(self, node: NodeId) -> bool:
-        return node == self.me or node in self._agreement.others
+        return node == self.me or node in self.members
 
     def _look_at_round(self, member: NodeId, its_round: int) -> None:
         """Have everybody confirm again when one of them has left the view since, and come back."""
@@ -365,12 +364,6 @@ class Claims:
         if (node, verdict) not in self._told:
             self._told.add((node, verdict))
             self._send(node, verdict)
-
-
-def view_of(members: Members, leaving: Collection[NodeId] = ()) -> int:
-    """Return the number of a view: the same for the same members in the same incarnations, of whom the same leave."""
-    text = ",".join(f"{node}:{incarnation}{'-' if node in leaving else ''}" for node, incarnation in members)
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _older_claim(_key: str, owned: Owned) -> NodeId:

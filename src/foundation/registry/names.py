@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,7 @@ from msgspec import Raw
 from foundation.core import sources
 from foundation.core.clock import Clock
 from foundation.core.identity import NodeId, ProcessId
+from foundation.core.roster import Roster
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout, NameTakenError, NoSuchNameError, NotRunningError
 from foundation.registry.claims import Claims
@@ -224,9 +225,9 @@ class Names(NameLookup):
 
     # --- who is in
 
-    def enter(self, members: Iterable[tuple[NodeId, int]], leaving: Collection[NodeId] = ()) -> None:
-        """Go by another view: who is up or leaving, and not given up by everybody, with incarnations."""
-        self.claims.enter(members, leaving)
+    def enter(self, members: Roster) -> None:
+        """Go by another view: who is up or leaving, and not given up by everybody."""
+        self.claims.enter(members)
 
     def show(self, owner: NodeId) -> None:
         """A node is in: its names are seen."""

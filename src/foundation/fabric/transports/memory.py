@@ -271,6 +271,8 @@ def _call(receive: Callable[..., None], key: str, value: bytes | bool) -> None:
 
 def matches(expression: str, key: str) -> bool:
     """Tell whether a key matches an expression: ``*`` is one segment, ``**`` any number of them."""
+    if "*" not in expression:
+        return expression == key
     return _match(expression.split("/"), key.split("/"))
 
 

@@ -217,6 +217,7 @@ class SimulatedSession(MemorySession):
         self._inbox: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._links: dict[NodeId, int] = {}
         self._told_until = 0.0
+        self._tells_later = False
         self._news: deque[tuple[float, int, str, bool]] = deque()
         """Tokens that came and went, when watchers are to hear of it, and which."""
         super().__init__(engine, settings, lost)
@@ -373,8 +374,15 @@ class SimulatedSession(MemorySession):
                 self._news.append((due, number, token, is_there))
         if due <= now:
             self._soon(self._tell_news)
-        else:
-            self._home.call_at(due, self._tell_news)
+        elif self._news and not self._tells_later:
+            self._tells_later = True
+            self._home.call_at(self._news[0][0], self._tell_later)
+
+    def _tell_later(self) -> None:
+        self._tell_news()
+        self._tells_later = bool(self._news)
+        if self._news:
+            self._home.call_at(self._news[0][0], self._tell_later)
 
     def _tell_news(self) -> None:
         """Tell what is due, in order: a node that stood still finds more than one at once."""

@@ -35,25 +35,30 @@ class Wire:
         """What hosts are called, by address."""
         self._transcript = transcript
         self._ways: dict[tuple[str, str], Way] = {}
+        self._between, self._within = Way(options.latency), Way(_WITHIN_A_HOST)
+        """All those that nobody has changed."""
 
     def way(self, source: str, target: str) -> Way:
-        """Return the way from one host to another, to look at or to change."""
+        """Return the way from one host to another, to change it."""
         if (way := self._ways.get((source, target))) is None:
             latency = _WITHIN_A_HOST if source == target else self.options.latency
             way = self._ways[source, target] = Way(latency)
         return way
 
     def ways(self) -> list[Way]:
-        """Return all ways that were ever used or changed."""
+        """Return all ways that were ever to be changed."""
         return list(self._ways.values())
 
     def passes(self, source: str, target: str) -> bool:
         """Tell whether what sets out now arrives."""
-        return self.way(source, target).passes and source not in self.down and target not in self.down
+        return self._look(source, target).passes and source not in self.down and target not in self.down
 
     def travel_s(self, source: str, target: str) -> float:
         """Draw how long a packet takes."""
-        return self.way(source, target).travel_s(self.chance, self.options.first_retry_s)
+        return self._look(source, target).travel_s(self.chance, self.options.first_retry_s)
+
+    def _look(self, source: str, target: str) -> Way:
+        return self._ways.get((source, target)) or (self._within if source == target else self._between)
 
     def note(self, address: str, text: str) -> None:
         """Write a line into the transcript, in the name of a host."""
