@@ -24,6 +24,8 @@
     │   ├── UnknownProcessClassError  the node does not have that class
     │   ├── ProcessCrash              raised by a handler to end its process, and not in order
     │   ├── NameTakenError            another process has that name
+    │   ├── SpecConflict              a child of that name runs already, and is another one
+    │   ├── ChildStartError           a distributed child could not be started; says where and why
     │   └── NoSuchNameError           no process has that name
     ├── CallError
     │   ├── NotDelivered              surely not executed
@@ -152,6 +154,19 @@ class ProcessCrash(ProcessError):  # noqa: N818 - says what is to happen
 
 class NameTakenError(ProcessError):
     """Another process has the name already."""
+
+
+class SpecConflict(ProcessError):  # noqa: N818 - as Conflict in the field
+    """A distributed child of that name runs already, with another class, other arguments or another placement."""
+
+
+class ChildStartError(ProcessError):
+    """A distributed child could not be started."""
+
+    def __init__(self, message: str, error_type: str = "") -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        """``module:qualname`` of the error over there."""
 
 
 class NoSuchNameError(ProcessError):

@@ -14,7 +14,7 @@ from foundation.blocking.reference import Blocking, References
 from foundation.blocking.registry import Groups, Presence, Registry
 from foundation.blocking.session import Session
 from foundation.blocking.stream import Stream
-from foundation.cluster.cluster import Node
+from foundation.cluster.choosing import Node
 from foundation.config import Config
 from foundation.core.identity import NodeId, ProcessId
 from foundation.errors import NotRunningError

@@ -11,7 +11,7 @@ from foundation.blocking.registry import Groups, Presence
 from foundation.blocking.starting import cluster_of, current_cluster
 from foundation.blocking.stream import Stream
 from foundation.cluster import ClusterInfo
-from foundation.cluster.cluster import Node
+from foundation.cluster.choosing import Node
 from foundation.core.identity import ProcessId
 from foundation.membership import Member, MemberEvent
 from foundation.processes import Child, Ended, PlanWords, Spec, Supervisor

@@ -1,6 +1,7 @@
 """The whole, put together: one object that stands for this node's part in its cluster."""
 
-from foundation.cluster.cluster import ANY, Cluster, current_cluster
+from foundation.cluster.choosing import ANY
+from foundation.cluster.cluster import Cluster, current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.cluster.starting import start_cluster
 

@@ -11,6 +11,7 @@ from foundation.config import Config
 from foundation.core.sources import new_node_id
 from foundation.core.version import __version__
 from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Peer, make_strategy
+from foundation.distribution import Children, Distribution
 from foundation.fabric import Fabric
 from foundation.membership import Facts, Membership, MemberStatus
 from foundation.processes import Host, known_wire_names, on_new_wire_name
@@ -46,6 +47,8 @@ class Parts:
     groups: Groups
     presence: Presence
     sync: Sync
+    distribution: Distribution
+    children: Children
 
 
 async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
@@ -65,21 +68,32 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     replication = Replication(fabric.peers, kinds, config.replication)
     names = Names(replication, config.registry)
     groups, presence = GroupTable(replication), PresenceTable(replication)
-    Wiring(fabric, membership, host, replication, names, groups, presence).connect()
+    sync = Sync(replication)
+    distribution = Distribution(host, names, membership, replication, sync, config.distribution)
+    Wiring(fabric, membership, host, replication, names, groups, presence, distribution).connect()
     stack.callback(groups.close)
     stack.callback(presence.close)
-    sync = Sync(replication)
     member_monitors = MemberMonitors(membership)
     stack.callback(member_monitors.close)
-    await stack.enter_async_context(fabric)
-    await stack.enter_async_context(replication)
-    await stack.enter_async_context(membership)
-    await stack.enter_async_context(names)
-    await stack.enter_async_context(host)
+    for part in (fabric, replication, membership, names, distribution, host):
+        await stack.enter_async_context(part)
     stack.callback(on_new_wire_name(lambda _name: membership.describe(wire_names=tuple(known_wire_names()))))
     discovery = await stack.enter_async_context(_discovery(config, strategies, fabric, membership))
     faces = Registry(names, host), Groups(groups, host), Presence(presence, host)
-    return Parts(fabric, membership, host, replication, names, discovery, member_monitors, *faces, sync)
+    children = Children(distribution, host, names)
+    return Parts(
+        fabric,
+        membership,
+        host,
+        replication,
+        names,
+        discovery,
+        member_monitors,
+        *faces,
+        sync,
+        distribution,
+        children,
+    )
 
 
 def _discovery(

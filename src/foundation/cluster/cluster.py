@@ -11,6 +11,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakSet
 
 from foundation.cluster.assembly import Parts, assemble
+from foundation.cluster.choosing import Anywhere, Node, find_member, least_loaded
 from foundation.cluster.info import ClusterInfo, health, paths
 from foundation.cluster.load import LoadTeller
 from foundation.cluster.loneliness import mind_loneliness
@@ -18,10 +19,11 @@ from foundation.config import Config
 from foundation.core.events import EventStream
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
+from foundation.distribution import Children, Placement
 from foundation.errors import (
     AlreadyRunningError,
+    ArgumentError,
     CallTimeout,
-    NoEligibleNodeError,
     NotRunningError,
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
@@ -37,7 +39,6 @@ from foundation.processes import (
     process_id_of,
     send,
     supervisor,
-    wire_name_of,
 )
 from foundation.processes import Process as AnyProcess
 from foundation.registry import Groups, Holdings, Presence, Registry, clerk_of
@@ -49,19 +50,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 0.25
 _LEAST_CATCH_UP_S = 0.25
-
-
-class _Anywhere:
-    """The type of :data:`ANY`."""
-
-    def __repr__(self) -> str:
-        return "foundation.ANY"
-
-
-ANY = _Anywhere()
-"""As ``node=``: whichever member can run the process and runs the fewest."""
-
-Node = Member | NodeId | str | _Anywhere
 
 
 _running: WeakSet[Cluster] = WeakSet()
@@ -113,6 +101,7 @@ class Cluster:
             if not self.config.observer:
                 await self._catch_up(parts, until)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
+            stack.push_async_callback(parts.distribution.hand_all_over)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
             parts.membership.become(MemberStatus.UP)
             await stack.enter_async_context(self._tasks)
@@ -204,6 +193,7 @@ class Cluster:
         name: str | None = None,
         node: Node | None = None,
         link: object | None = None,
+        distribute: bool = False,
     ) -> T:
         """Start a process and return a reference to it, typed as its class.
 
@@ -212,11 +202,16 @@ class Cluster:
         fewest; here by default. ``link`` is a reference to a process that shares its fate: when either ends otherwise
         than in order (it crashes, its node goes) the other is stopped too, wherever it is.
 
+        ``distribute=True`` has the process run somewhere in the cluster as long as there is a node that can run it: see
+        :meth:`foundation.distribution.Children.start`, which takes more options. With ``node`` only that one can.
+
         Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an argument that does not fit
         (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`, :class:`NoSuchProcessError`
         when the process to link with is gone.
         """
         wanted = described(cls, args)
+        if distribute:
+            return await self._distribute(wanted, name, node, link)
         host = self._running.host
         linked = None if link is None else process_id_of(link)
         where = self._place(node, wanted)
@@ -239,8 +234,27 @@ class Cluster:
         return await self.start_process(supervisor(*children, **plan).spec, name=name, node=node)
 
     async def stop_process(self, reference: object, reason: str = "stopped") -> None:
-        """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs."""
+        """Stop a process wherever it is: it finishes its message, then ``stopping(reason)`` runs.
+
+        A distributed child is ended for good, and not started again by anybody.
+        """
+        if (child_name := self._running.children.is_child(reference)) is not None:
+            await self._running.children.stop(child_name)
+            return
         await self._running.host.stop(process_id_of(reference), reason)
+
+    @property
+    def children(self) -> Children:
+        """Distributed children: processes that run somewhere, whatever becomes of single nodes."""
+        return self._running.children
+
+    async def migrate(self, reference: object, to_node: Member | NodeId | str) -> None:
+        """Move a distributed child, with its state; see :meth:`foundation.distribution.Children.migrate`."""
+        await self._running.children.migrate(reference, self._find(to_node))
+
+    async def drain(self, node: Member | NodeId | str) -> int:
+        """Have a member hand over all its children and take no more; return how many it could not hand over."""
+        return await self._running.children.drain(self._find(node))
 
     def monitor(self, target: object) -> Monitor:
         """Watch a process or a member: await the result for its :class:`Ended`, or iterate over that one item.
@@ -337,6 +351,16 @@ class Cluster:
     def _others(self) -> list[Member]:
         return [member for member in self.members() if member.node_id != self._running.fabric.node_id]
 
+    async def _distribute(self, wanted: Spec[T], name: str | None, node: Node | None, link: object | None) -> T:
+        if link is not None:
+            message = "a distributed process outlives nodes, so it is linked with none: monitor it instead"
+            raise ArgumentError(message)
+        placement = Placement()
+        if node is not None and not isinstance(node, Anywhere):
+            node_id = self._find(node)
+            placement = Placement(node=self._name_of(node_id))
+        return await self._running.children.start(wanted, name=name, placement=placement)
+
     async def _look_around(self, parts: Parts) -> None:
         """Meet whom discovery finds at first sight; the first who is met ends the wait for slower strategies."""
         async with TaskScope("first look") as looking:
@@ -359,30 +383,12 @@ class Cluster:
         return next((member.name for member in self.members() if member.node_id == node), node[:8])
 
     def _find(self, node: Member | NodeId | str) -> NodeId:
-        if isinstance(node, Member):
-            return node.node_id
-        found = [member.node_id for member in self.members() if node in {member.node_id, member.name}]
-        if len(found) == 1:
-            return found[0]
-        problem = "no member has" if not found else f"{len(found)} members have"
-        message = f"{problem} the name or id {node!r}; there are: {', '.join(m.name for m in self.members())}"
-        raise NoEligibleNodeError(message)
+        return find_member(self.members(), node)
 
     def _place(self, node: Node | None, wanted: Spec[Any]) -> NodeId:
         if node is None:
             return self._running.fabric.node_id
-        if not isinstance(node, _Anywhere):
+        if not isinstance(node, Anywhere):
             return self._find(node)
-        wire_name = wire_name_of(as_process_class(wanted.cls))
-        known = [m for m in self.members() if m.status is MemberStatus.UP and wire_name in m.wire_names]
-        if not known:
-            message = f"no member that is up knows {wire_name}; a node knows the classes that its program has imported"
-            raise NoEligibleNodeError(message)
-        able = [member for member in known if not member.degraded]
-        if not able:
-            message = (
-                f"all who know {wire_name} are degraded: {', '.join(map(str, known))}; their event loops stand still"
-            )
-            raise NoEligibleNodeError(message)
         assert self._load is not None  # noqa: S101 - set with the parts
-        return self._load.least_loaded(able)
+        return least_loaded(self.members(), wanted, self._load.least_loaded)

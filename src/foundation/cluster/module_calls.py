@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from foundation.cluster.cluster import Node, current_cluster
+from foundation.cluster.choosing import Node
+from foundation.cluster.cluster import current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.core.events import EventStream
 from foundation.core.identity import ProcessId

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from foundation.core.channels import Channel
 from foundation.core.identity import NodeId
+from foundation.core.roster import Roster
+from foundation.distribution import Distribution
 from foundation.fabric import Fabric
 from foundation.membership import (
     MemberDown,
@@ -36,14 +38,15 @@ class Wiring:
     names: Names
     groups: GroupTable
     presence: PresenceTable
+    distribution: Distribution
 
     def connect(self) -> None:
         """Connect them; to be done before they are started."""
         self.fabric.peers.receive = self._receive
         self.fabric.peers.session_ended = self._session_ended
         self.membership.gone = self.host.node_down
-        self.membership.watchers.append(self._happened)
-        self.membership.view_changed = self.names.enter
+        self.membership.watchers += [self._happened, self.distribution.happened]
+        self.membership.view_changed = self._view_changed
         self.host.names = self.names
         self.host.ended.append(lambda serial, _: self.groups.release(serial))
         self.host.ended.append(lambda serial, _: self.presence.release(serial))
@@ -79,9 +82,16 @@ class Wiring:
             case MemberLeft():
                 self.host.node_left(node)
                 self._hide(node)
-                self.replication.left(node)
+                if self.names.children.held_by(node):  # it did not come to hand them over
+                    self.replication.lost(node)
+                else:
+                    self.replication.left(node)
             case _:
                 pass
+
+    def _view_changed(self, roster: Roster) -> None:
+        self.names.enter(roster)
+        self.distribution.look()
 
     def _hide(self, node: NodeId) -> None:
         self.names.hide(node)

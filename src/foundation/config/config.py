@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from foundation.core.secret import Secret
 from foundation.discovery import DiscoveryOptions, DiscoveryStrategy
+from foundation.distribution import DistributionOptions
 from foundation.errors import ConfigurationError
 from foundation.fabric import FabricOptions
 from foundation.membership import MembershipOptions
@@ -58,6 +59,7 @@ class Config:
     processes: ProcessOptions = field(default_factory=ProcessOptions)
     replication: ReplicationOptions = field(default_factory=ReplicationOptions)
     registry: RegistryOptions = field(default_factory=RegistryOptions)
+    distribution: DistributionOptions = field(default_factory=DistributionOptions)
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe."""

@@ -26,11 +26,8 @@ _FLUSH_BYTES = 64 << 10
 _SIMULTANEOUS_S = 5.0
 _PACE_INTERVAL_S = 0.005
 _FRAMES_AT_ONCE = 64
-"""After so many frames of one turn the first leave, so that the other side works on them while this one makes more.
-
-Measured with 256 callers: one batch a turn has the two sides wait for each other (148,000 calls/s, both half idle);
-32 to 128 at once keep both busy (210,000 to 266,000); 16 and fewer cost more in writes than they gain.
-"""
+"""After so many frames of one turn the first leave, so that the other side works on them too. With 256 callers: one
+batch a turn 148,000 calls/s, both half idle; 32 to 128 at once 210,000 to 266,000; fewer cost more in writes."""
 
 
 class Owner(Protocol):

@@ -1,14 +1,16 @@
 """Processes: state behind methods that are called the same from near and far."""
 
 from foundation.processes.agent import AGENT_SERIAL, Agent, told
-from foundation.processes.calling.verbs import cast, options, send
+from foundation.processes.calling.verbs import cast, name_of, options, send
 from foundation.processes.catalog import class_with, wire_name_of
+from foundation.processes.catalog import find as find_class
 from foundation.processes.catalog import get as known_class
 from foundation.processes.catalog import names as known_wire_names
 from foundation.processes.catalog import on_new as on_new_wire_name
 from foundation.processes.decorators import concurrent, idempotent, offload
 from foundation.processes.ended import Ended, EndReason
 from foundation.processes.host import Host
+from foundation.processes.launch import Launch
 from foundation.processes.monitor import Cancel, Monitor, Tell
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class, process_id_of
@@ -21,11 +23,14 @@ from foundation.processes.supervision import (
     Child,
     ChildCount,
     ChildInfo,
+    Intensity,
     Pace,
     PlanWords,
+    Restart,
     Supervisor,
     child,
     supervisor,
+    wants_restart,
 )
 
 __all__ = [
@@ -40,12 +45,15 @@ __all__ = [
     "Ended",
     "Hook",
     "Host",
+    "Intensity",
+    "Launch",
     "Monitor",
     "Pace",
     "PlanWords",
     "Process",
     "ProcessInfo",
     "ProcessOptions",
+    "Restart",
     "Spec",
     "Supervisor",
     "Tell",
@@ -55,9 +63,11 @@ __all__ = [
     "class_with",
     "concurrent",
     "described",
+    "find_class",
     "idempotent",
     "known_class",
     "known_wire_names",
+    "name_of",
     "offload",
     "on_new_wire_name",
     "options",
@@ -67,5 +77,6 @@ __all__ = [
     "spec",
     "supervisor",
     "told",
+    "wants_restart",
     "wire_name_of",
 ]

@@ -299,10 +299,10 @@ class Host(Caller):
         if started.serial in self._running:
             self.ties.link(started.serial, other, must_run=True)
 
-    def tell(self, serial: int, hook: Hook) -> None:
-        """Have a process of this node do something between two messages; nothing, when it has ended."""
-        if (running := self._running.get(serial)) is not None:
-            running.tell(hook)
+    def tell(self, serial: int, hook: Hook) -> bool:
+        """Have a process of this node do something between two messages; False when it takes none any more."""
+        running = self._running.get(serial)
+        return running is not None and running.tell(hook)
 
     def end(self, serial: int, reason: str, kind: EndReason) -> None:
         """Let a process of this node take no more messages, and end."""

@@ -45,7 +45,7 @@ class Premises(Protocol):
         """Start a process on this node."""
         ...
 
-    def tell(self, serial: int, hook: Hook) -> None:
+    def tell(self, serial: int, hook: Hook) -> object:
         """Have a process of this node do something between two messages."""
         ...
 

@@ -14,7 +14,7 @@ from foundation.processes.serving.requests import Hook
 class Holder(Protocol):
     """The host, as far as ties go."""
 
-    def tell(self, serial: int, hook: Hook) -> None:
+    def tell(self, serial: int, hook: Hook) -> object:
         """Have a process of this node do something between two messages."""
         ...
 

@@ -207,6 +207,10 @@ class Names(NameLookup):
         self._write(key, taken)
         return True
 
+    def hold_again(self, name: str, row: NameRow) -> None:
+        """Hold a child again that was to be handed over: the row is as it was, in an epoch above that of the taker."""
+        self._write(NAMES + name, msgspec.structs.replace(row, epoch=row.epoch + 2))
+
     def run_child(self, name: str, serial: int) -> None:
         """Say which process a child that this node holds has now; none, if ``serial`` is `NOT_RUNNING`."""
         if (row := self.held_child(name)) is not None:

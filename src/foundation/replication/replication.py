@@ -146,6 +146,11 @@ class Replication:
         """The nodes that this one exchanges rows with."""
         return self._present.keys()
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether tables are kept here of nodes that are down."""
+        return bool(self._lost)
+
     # --- who comes and goes
 
     def came(self, node: NodeId) -> None:

@@ -62,6 +62,11 @@ def options(reference: T, *, timeout_s: float | None = _UNSET, channel: ChannelN
     return type(known)(known.__address__, limit_s, lane)  # type: ignore[return-value]
 
 
+def name_of(reference: object) -> str | None:
+    """Return the name that a reference goes by; None for one by identity, and for what is no reference."""
+    return reference.__address__.name if is_reference(reference) else None
+
+
 def _reference_of(value: object) -> Reference:
     if is_reference(value):
         return value

@@ -164,9 +164,9 @@ class Running:
         request.interrupt = lambda: self._watchers.pop(node, None)
         return True
 
-    def tell(self, hook: Hook) -> None:
+    def tell(self, hook: Hook) -> bool:
         """Have something done between two messages, if the process still takes any."""
-        self.mailbox.push(Request(self.process_id.node, 0, None, NOTHING, hook=hook))
+        return self.mailbox.push(Request(self.process_id.node, 0, None, NOTHING, hook=hook))
 
     def ended(self) -> Ended:
         """Say how it ended, as its monitors are told."""

@@ -1,7 +1,14 @@
 """Supervision: processes that start others, and start them again when they end."""
 
 from foundation.processes.supervision.child import Child, child
-from foundation.processes.supervision.restarting import RESTART_BACKOFF, Pace, Restart, Strategy
+from foundation.processes.supervision.restarting import (
+    RESTART_BACKOFF,
+    Intensity,
+    Pace,
+    Restart,
+    Strategy,
+    wants_restart,
+)
 from foundation.processes.supervision.slot import ChildCount, ChildInfo
 from foundation.processes.supervision.supervisor import PlanWords, Supervisor, supervisor
 
@@ -10,6 +17,7 @@ __all__ = [
     "Child",
     "ChildCount",
     "ChildInfo",
+    "Intensity",
     "Pace",
     "PlanWords",
     "Restart",
@@ -17,4 +25,5 @@ __all__ = [
     "Supervisor",
     "child",
     "supervisor",
+    "wants_restart",
 ]

@@ -1,0 +1,239 @@
+"""Children that are to run somewhere in the cluster, whatever becomes of its nodes.
+
+*Consistency.* While the cluster is whole a child runs exactly once; it follows its name, and a name is unique then. On
+both sides of a partition there may be one, and after it the home of the name keeps the older claim, for name and child
+alike. A child that was terminated does not come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from foundation.core import sources
+from foundation.core.clock import Clock
+from foundation.core.identity import NodeId
+from foundation.core.tasks import TaskScope
+from foundation.distribution.desk import DESK_SERIAL, Desk, desk_of
+from foundation.distribution.forgetting import Forgetting
+from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
+from foundation.distribution.mover import Mover
+from foundation.distribution.options import DistributionOptions
+from foundation.distribution.placer import Placer
+from foundation.distribution.places import Places
+from foundation.distribution.runner import Runner
+from foundation.errors import CallError, CallTimeout, NoSuchNameError
+from foundation.membership import MemberEvent, Membership, MemberStatus
+from foundation.processes import Host, options
+from foundation.registry import NAMES, TERMINATED, Names
+from foundation.replication import Change, Replication, Sync
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 0.02
+_MOST_RETRY_S = 0.5
+
+
+class Distribution:
+    """One node's part in running all children; an async context manager. Use it on its own event loop only."""
+
+    def __init__(
+        self,
+        host: Host,
+        names: Names,
+        membership: Membership,
+        replication: Replication,
+        sync: Sync,
+        options: DistributionOptions | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self.options = options or DistributionOptions()
+        self._host = host
+        self._names = names
+        self._membership = membership
+        self._tasks = TaskScope("distribution")
+        clock = clock or sources.clock()
+        places = Places(host.node_id, names, membership.members)
+        self._places = places
+        self._runner = Runner(host, names, self._tasks, self.options, clock)
+        self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
+        self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
+        self._is_drained = False
+        self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
+        replication.watch(NAMES, self._changed)
+        host.build_in(DESK_SERIAL, Desk(self))
+
+    async def __aenter__(self) -> Self:
+        self._tasks.keep_running(self._placer.keep_adopting, "adopt")
+        self._tasks.keep_running(self._forgetting.run, "forget")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._tasks.close()
+
+    # --- on behalf of this node
+
+    async def start(self, orders: list[Order]) -> list[Outcome]:
+        """Have children run somewhere; one outcome for each, none of them `retry`."""
+        outcomes: dict[int, Outcome] = {}
+        left = list(range(len(orders)))
+        retry_s = _RETRY_S
+        last = Outcome("retry", "the members do not agree yet on who is in")
+        try:
+            async with asyncio.timeout(self.options.start_timeout_s):
+                while left:
+                    for number, outcome in await self._start_once(orders, left):
+                        outcomes[number] = outcome
+                        last = outcome if outcome.result == "retry" else last
+                    left = [number for number in left if number not in outcomes or outcomes[number].result == "retry"]
+                    if left:
+                        await asyncio.sleep(retry_s)
+                        retry_s = min(2 * retry_s, _MOST_RETRY_S)
+        except TimeoutError:
+            limit_s = self.options.start_timeout_s
+            message = f"{len(left)} of {len(orders)} children did not start within {limit_s} s: {last.text}"
+            raise CallTimeout(message) from None
+        return [outcomes[number] for number in range(len(orders))]
+
+    async def _start_once(self, orders: list[Order], numbers: list[int]) -> list[tuple[int, Outcome]]:
+        by_home: dict[NodeId, list[int]] = {}
+        for number in numbers:
+            if (home := self._names.claims.home(NAMES + orders[number].name)) is not None:
+                by_home.setdefault(home, []).append(number)
+        batch = self.options.batch
+        tasks = {
+            self._tasks.start(self._place_at(home, [orders[number] for number in some]), f"place at {home[:8]}"): some
+            for home, all_there in by_home.items()
+            for some in (all_there[at : at + batch] for at in range(0, len(all_there), batch))
+        }
+        if tasks:
+            try:
+                await asyncio.wait(tasks)
+            except asyncio.CancelledError:
+                for task in tasks:
+                    task.cancel()
+                raise
+        return [
+            (number, outcome)
+            for task, some in tasks.items()
+            for number, outcome in zip(some, task.result(), strict=True)
+        ]
+
+    async def _place_at(self, home: NodeId, orders: list[Order]) -> list[Outcome]:
+        if home == self._host.node_id:
+            return await self._placer.place(orders)
+        try:
+            return await options(desk_of(self._host, home), timeout_s=self.options.start_timeout_s).place(orders)
+        except CallError as error:  # asked again, it says what has become of them
+            return [Outcome("retry", str(error))] * len(orders)
+
+    async def stop_child(self, name: str, timeout_s: float | None = None) -> None:
+        """Terminate a child wherever it is; raises NoSuchNameError, CallTimeout."""
+        async with asyncio.timeout(timeout_s or self.options.start_timeout_s):
+            while True:
+                best = self._names.children.best(NAMES + name)
+                if best is None or best[1].serial == TERMINATED:
+                    message = f"no distributed child is named {name!r}"
+                    raise NoSuchNameError(message)
+                if await self._terminate_at(best[0], name):
+                    return
+                await asyncio.sleep(_RETRY_S)  # it is on its way to another node
+
+    async def _terminate_at(self, node: NodeId, name: str) -> bool:
+        if node == self._host.node_id:
+            return await self.terminate(name)
+        try:
+            return await desk_of(self._host, node).terminate(name)
+        except CallError:
+            return False
+
+    async def move_to(self, name: str, node: NodeId, timeout_s: float | None = None) -> Outcome:
+        """Have a child move to another node; raises NoSuchNameError, CallTimeout."""
+        async with asyncio.timeout(timeout_s or self.options.start_timeout_s):
+            while True:
+                best = self._names.children.best(NAMES + name)
+                if best is None or best[1].serial == TERMINATED:
+                    message = f"no distributed child is named {name!r}"
+                    raise NoSuchNameError(message)
+                if best[0] == node:
+                    return Outcome("exists")
+                if best[0] == self._host.node_id:
+                    return await self.migrate(name, node)
+                if NAMES + name not in self._names.children.orphans:
+                    return await desk_of(self._host, best[0]).migrate(name, node)
+                await asyncio.sleep(_RETRY_S)
+
+    async def hand_all_over(self) -> None:
+        """Leave: take no more children, and hand over those that are here, as far as anybody can have them."""
+        self._is_drained = True
+        try:
+            async with asyncio.timeout(self.options.leave_timeout_s):
+                await self._mover.move_all(self._runner.names())
+        except TimeoutError:
+            logger.warning(
+                "%d children were not handed over within %s s and lose what they know",
+                len(self._runner),
+                self.options.leave_timeout_s,
+            )
+
+    # --- on behalf of others: see the desk
+
+    async def place(self, orders: list[Order]) -> list[Outcome]:
+        """Find places for children whose names have their home here."""
+        return await self._placer.place(orders)
+
+    async def run(self, orders: list[Order]) -> list[Outcome]:
+        """Run children here."""
+        if self._is_drained:
+            return [Outcome("retry", "that node takes no more children")] * len(orders)
+        return await self._runner.start_all(orders)
+
+    async def take_over(self, hand_over: HandOver) -> Outcome:
+        """Let a child go on here."""
+        if self._is_drained or self._membership.me.status is not MemberStatus.UP:
+            return Outcome("failed", "that node takes no more children")
+        if hand_over.source not in self._names.claims.members:
+            return Outcome("failed", "that node does not see who hands it over")
+        return await self._runner.take_over(hand_over)
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a child is here, with or without a process."""
+        return self._runner.holds(name)
+
+    async def terminate(self, name: str) -> bool:
+        """End a child for good; False when it is not here."""
+        return await self._runner.terminate(name, "terminated")
+
+    async def migrate(self, name: str, node: NodeId) -> Outcome:
+        """Hand a child of this node over to another one."""
+        return await self._mover.move(name, node)
+
+    async def drain(self) -> int:
+        """Hand over all children of this node, and take none from now on; return how many are still here."""
+        await self.hand_all_over()
+        return len(self._runner)
+
+    def reports(self) -> list[ChildReport]:
+        """Describe the children of this node, and those that it is to find a place for."""
+        return [*self._runner.infos(), *self._placer.reports()]
+
+    # --- inside
+
+    def look(self) -> None:
+        """Take that other nodes are in now, which are the homes of other names."""
+        self._placer.look()
+
+    def _changed(self, changes: Iterable[Change]) -> None:
+        self._forgetting.look_at(changes)
+        self._placer.look()
+
+    def happened(self, event: MemberEvent) -> None:
+        """Take what happens to other nodes."""
+        del event
+        self._placer.look()

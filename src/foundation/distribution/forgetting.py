@@ -1,0 +1,76 @@
+"""Forget children that were terminated, once nobody can take them for alive any more.
+
+Consistency: the row that says so goes only when every node that is in holds it, none is out of reach or down with a
+table that is still kept, and nobody's table has another row about the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from foundation.core.identity import NodeId
+from foundation.errors import CallTimeout
+from foundation.membership import Membership
+from foundation.registry import NAMES, TERMINATED, NameRow, Names
+from foundation.replication import Change, Replication, Sync
+
+_CONFIRM_WITHIN_S = 10.0
+
+
+class Forgetting:
+    """Deletes the own rows about terminated children when their time has come."""
+
+    def __init__(
+        self, names: Names, membership: Membership, replication: Replication, sync: Sync, interval_s: float
+    ) -> None:
+        self._names = names
+        self._membership = membership
+        self._replication = replication
+        self._sync = sync
+        self._interval_s = interval_s
+        self._me = replication.replica.me
+        self._terminated: dict[str, None] = {}
+        self._any = asyncio.Event()
+
+    def look_at(self, changes: Iterable[Change]) -> None:
+        """Take changes of rows."""
+        for owner, key, _, row in changes:
+            if owner == self._me and type(row) is NameRow and row.serial == TERMINATED:
+                self._terminated[key[1:]] = None
+                self._any.set()
+
+    async def run(self) -> None:
+        """Forget, as long as this node runs."""
+        while True:
+            if not self._terminated:
+                self._any.clear()
+                await self._any.wait()
+            await asyncio.sleep(self._interval_s)
+            names = list(self._terminated)
+            if self._is_whole() and await self._all_know() and self._is_whole():
+                self._forget(names)
+
+    async def _all_know(self) -> bool:
+        others = self._others()
+        try:
+            await self._sync.wait(lambda: others, lambda node: node[:8], _CONFIRM_WITHIN_S)
+        except CallTimeout:
+            return False
+        return set(others) >= set(self._others())
+
+    def _others(self) -> list[NodeId]:
+        return [member.node_id for member in self._membership.members() if member.node_id != self._me]
+
+    def _is_whole(self) -> bool:
+        """Tell whether this node knows nobody whom it cannot ask."""
+        return not self._membership.out_of_reach() and not self._replication.has_lost
+
+    def _forget(self, names: list[str]) -> None:
+        for name in names:
+            rows = self._names.children.rows(NAMES + name)
+            if any(owner != self._me for owner, _ in rows):
+                continue  # somebody has not let go of it yet
+            del self._terminated[name]
+            if rows and rows[0][1].serial == TERMINATED:
+                self._names.forget_child(name)

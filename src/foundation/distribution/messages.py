@@ -1,0 +1,56 @@
+"""What the nodes say to each other about children."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from foundation.core.identity import NodeId, ProcessId
+from foundation.registry import NameRow
+
+Result = Literal["started", "exists", "conflict", "taken", "retry", "failed", "nowhere"]
+"""It runs now; it ran already; it is another child; the name is no child's; ask again, or another node; its start
+failed; no node can run it."""
+
+
+class Order(Struct, array_like=True, frozen=True):
+    """A child that is to run."""
+
+    name: str
+    wire_name: str
+    plan: bytes
+    life: int = 0
+    """Of an orphan, the life that goes on; 0 for a child that begins to live."""
+
+
+class Outcome(Struct, array_like=True, frozen=True):
+    """What became of an order, or of a hand-over."""
+
+    result: Result
+    text: str = ""
+    error_type: str = ""
+
+
+class HandOver(Struct, array_like=True, frozen=True):
+    """A child that goes on at another node."""
+
+    source: NodeId
+    name: str
+    row: NameRow
+    """As its node had it."""
+    state: bytes | None
+    """What `snapshot` gave, as the arguments of `restore`; None for a class that has none, or no process."""
+
+
+class ChildReport(Struct, frozen=True):
+    """A child that a node holds, or is to find a place for."""
+
+    name: str
+    wire_name: str
+    process_id: ProcessId | None
+    """None while it has no process."""
+    restarts: int = 0
+    """How often it was started again on this node."""
+    why: str = ""
+    """Why it is where it is, or why it does not run."""

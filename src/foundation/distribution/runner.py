@@ -1,0 +1,274 @@
+"""Run children on this node: start them, start them again when they crash, give them up.
+
+Consistency: this node's row about a child is written before its process runs and says who it is; while the child has no
+process the row stays, so that nobody else can have the name. The row goes, or says that the child is terminated, only
+here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from msgspec import Raw
+
+from foundation.core.clock import Clock
+from foundation.core.sources import draw
+from foundation.core.tasks import TaskScope
+from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
+from foundation.distribution.options import DistributionOptions
+from foundation.distribution.plan import Plan, decode_plan
+from foundation.errors import CallTimeout, CodecError, NameTakenError
+from foundation.processes import (
+    RESTART_BACKOFF,
+    Ended,
+    EndReason,
+    Host,
+    Intensity,
+    Launch,
+    Pace,
+    find_class,
+    wants_restart,
+)
+from foundation.registry import NAMES, NOT_RUNNING, NameRow, Names
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A child on this node."""
+
+    plan: Plan
+    pace: Pace
+    intensity: Intensity
+    began_at: float = 0.0
+    restarts: int = 0
+    why: str = ""
+    is_handed_over: bool = False
+    """It is on its way to another node: what happens to it here is for the mover to judge."""
+    restarting: asyncio.Task[None] | None = field(default=None)
+
+
+class Runner:
+    """The children of this node."""
+
+    def __init__(self, host: Host, names: Names, tasks: TaskScope, options: DistributionOptions, clock: Clock) -> None:
+        self.wants_to_leave: Callable[[str], None] = lambda _name: None
+        """Called with a child that has crashed too often here."""
+        self._host = host
+        self._names = names
+        self._tasks = tasks
+        self._options = options
+        self._clock = clock
+        self._runs: dict[str, _Run] = {}
+        self._by_serial: dict[int, str] = {}
+        host.ended.append(self._ended)
+        names.outlived = self._outlived
+
+    def __len__(self) -> int:
+        """Count the children."""
+        return len(self._runs)
+
+    def names(self) -> list[str]:
+        """Return the names of all children here."""
+        return list(self._runs)
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a child is here, with or without a process."""
+        return name in self._runs and self._names.held_child(name) is not None
+
+    def serial_of(self, name: str) -> int | None:
+        """Return the process of a child; None while it has none."""
+        row = self._names.held_child(name)
+        return None if row is None or row.serial == NOT_RUNNING else row.serial
+
+    def plan_of(self, name: str) -> Plan | None:
+        """Return how a child here is started."""
+        run = self._runs.get(name)
+        return None if run is None else run.plan
+
+    def infos(self) -> list[ChildReport]:
+        """Describe the children here."""
+        found: list[ChildReport] = []
+        for name, run in self._runs.items():
+            row = self._names.held_child(name)
+            if row is not None:
+                process_id = self._names.index.find(NAMES + name)
+                found.append(ChildReport(name, row.wire_name, process_id, run.restarts, run.why))
+        return found
+
+    # --- beginning
+
+    async def start(self, order: Order) -> Outcome:
+        """Have a child run here, if its name is granted."""
+        if self.holds(order.name):
+            return Outcome("exists")
+        try:
+            plan = decode_plan(order.plan)
+            await self._launch(order.wire_name, order.name, plan, self._beginning(order, plan))
+        except NameTakenError as error:
+            return Outcome("taken", str(error))
+        except Exception as error:  # noqa: BLE001 - the user's; who ordered is told
+            was_granted = self._names.held_child(order.name) is not None
+            self.forget(order.name)
+            is_open = isinstance(error, CallTimeout) and not was_granted
+            return Outcome("retry", str(error)) if is_open else _failure(error)
+        except BaseException:
+            self.forget(order.name)
+            raise
+        return Outcome("started")
+
+    async def start_all(self, orders: list[Order]) -> list[Outcome]:
+        """Have children run here, beside each other; one outcome for each."""
+        tasks = [self._tasks.start(self.start(order), f"start {order.name}") for order in orders]
+        if tasks:
+            await asyncio.wait(tasks)
+        return [task.result() for task in tasks]
+
+    async def take_over(self, hand_over: HandOver) -> Outcome:
+        """Let a child go on here that another node hands over; its row is written before anything is awaited."""
+        name, row = hand_over.name, hand_over.row
+        try:
+            plan = decode_plan(row.plan or b"")
+        except CodecError as error:
+            return Outcome("failed", str(error))
+        if not self._names.take_over(name, row):
+            return Outcome("taken", "others have it, or it is no more")
+        try:
+            await self._launch(row.wire_name, name, plan, self._going_on(name, plan, hand_over.state))
+        except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
+            self.forget(name)
+            return _failure(error)
+        return Outcome("started")
+
+    def take_back(self, name: str, row: NameRow) -> None:
+        """Hold a child again whose hand-over came to nothing; nothing has happened to its process."""
+        self._names.hold_again(name, row)
+        if (run := self._runs.get(name)) is not None:
+            run.is_handed_over = False
+
+    # --- ending
+
+    def hand_over(self, name: str) -> None:
+        """Take that a child is on its way to another node."""
+        self._runs[name].is_handed_over = True
+
+    def forget(self, name: str) -> None:
+        """Hold a child no longer: it runs elsewhere, or nowhere."""
+        run = self._runs.pop(name, None)
+        if run is not None and run.restarting is not None:
+            run.restarting.cancel()
+        self._names.forget_child(name)
+
+    async def terminate(self, name: str, reason: str) -> bool:
+        """End a child for good; False when it is not here."""
+        if not self.holds(name):
+            return False
+        serial = self.serial_of(name)
+        self._terminated(name)
+        if serial is not None:
+            self._host.end(serial, reason, EndReason.STOPPED)
+        return True
+
+    # --- inside
+
+    def _began(self, name: str, serial: int, plan: Plan) -> None:
+        run = self._runs.get(name)
+        if run is None:
+            pace = Pace(RESTART_BACKOFF, self._options.stable_s)
+            run = self._runs[name] = _Run(plan, pace, Intensity(plan.max_restarts, plan.within_s))
+        run.began_at = self._clock.now()
+        self._by_serial[serial] = name
+
+    def _beginning(self, order: Order, plan: Plan) -> Launch:
+        """Return how a child is started whose name has to be granted first."""
+        limit_s = self._options.start_timeout_s
+
+        async def enroll(serial: int) -> None:
+            register = self._names.register
+            await register(order.name, serial, order.wire_name, None, limit_s, plan=order.plan, life=order.life)
+            self._began(order.name, serial, plan)
+
+        return Launch(enroll)
+
+    def _going_on(self, name: str, plan: Plan, state: bytes | None) -> Launch:
+        """Return how a child is started whose name is held here already."""
+
+        async def enroll(serial: int) -> None:
+            self._names.run_child(name, serial)
+            self._began(name, serial, plan)
+
+        return Launch(enroll, state)
+
+    async def _launch(self, wire_name: str, name: str, plan: Plan, launch: Launch) -> None:
+        cls = find_class(wire_name)
+        keywords = {key: Raw(value) for key, value in (plan.keywords or {}).items()} or None
+        await self._host.start_encoded(cls, Raw(plan.arguments), keywords, name, launch=launch)
+
+    def _terminated(self, name: str) -> None:
+        run = self._runs.pop(name, None)
+        if run is not None and run.restarting is not None:
+            run.restarting.cancel()
+        self._names.terminate_child(name)
+
+    def _outlived(self, name: str, serial: int, winner: object) -> None:
+        run = self._runs.get(name)
+        if run is not None and run.is_handed_over:
+            return
+        self._runs.pop(name, None)
+        self._host.end(serial, f"it is to run no more, or at {winner}", EndReason.MOVED)
+
+    def _ended(self, serial: int, how: Ended) -> None:
+        name = self._by_serial.pop(serial, None)
+        run = self._runs.get(name) if name is not None else None
+        if name is None or run is None or run.is_handed_over:
+            return
+        row = self._names.held_child(name)
+        if row is None or row.serial != NOT_RUNNING:  # it has lost its name, or runs again
+            if row is None:
+                del self._runs[name]
+            return
+        if how.reason is EndReason.NODE_LEFT or self._tasks.is_closed:
+            return  # the row stays, and the others find a place for it
+        if how.reason is EndReason.STOPPED or not wants_restart(run.plan.restart, how.reason):
+            self._terminated(name)
+            return
+        self._restart(name, run, row, f"{how.reason}: {how.text}")
+
+    def _restart(self, name: str, run: _Run, row: NameRow, why: str) -> None:
+        now = self._clock.now()
+        delay_s = run.pace.delay_s(now - run.began_at, draw())
+        run.restarts += 1
+        run.why = why
+        logger.warning("child %s ended (%s) and is started again in %.2g s", name, why, delay_s)
+        if run.intensity.exceeded(now):
+            self.wants_to_leave(name)
+        again = partial(self._again, name, run, row.wire_name, delay_s)
+        run.restarting = self._tasks.start(again(), f"restart {name}")
+
+    async def _again(self, name: str, run: _Run, wire_name: str, delay_s: float) -> None:
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        run.restarting = None
+        if self._runs.get(name) is not run or run.is_handed_over or self.serial_of(name) is not None:
+            return
+        try:
+            await self._launch(wire_name, name, run.plan, self._going_on(name, run.plan, None))
+        except Exception as error:  # noqa: BLE001 - the user's
+            self._again_later(name, run, error)
+
+    def _again_later(self, name: str, run: _Run, error: Exception) -> None:
+        """Enter a start that has failed; the host has taken back its name already."""
+        row = self._names.held_child(name)
+        if self._runs.get(name) is run and row is not None and run.restarting is None:
+            run.began_at = self._clock.now()
+            self._restart(name, run, row, f"{type(error).__name__}: {error}")
+
+
+def _failure(error: Exception) -> Outcome:
+    cls = type(error)
+    return Outcome("failed", str(error), f"{cls.__module__}:{cls.__qualname__}")
