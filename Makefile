@@ -30,7 +30,7 @@ explore: .dev ## Explore more interleavings of the registry than the tests do (s
 	@$(BIN)/python -m tests.registry.explore $(ARGS)
 
 .PHONY: bench
-bench: bench-calls bench-registry bench-simulation ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
+bench: bench-calls bench-registry bench-failover bench-simulation ## Measure everything that is measured, beside the peers (QUICK=1: in a minute)
 
 .PHONY: bench-calls
 bench-calls: .dev bench-peers ## Measure calls between two nodes, beside Erlang, xoscar, Ray, raw Zenoh and raw TCP
@@ -39,6 +39,10 @@ bench-calls: .dev bench-peers ## Measure calls between two nodes, beside Erlang,
 .PHONY: bench-registry
 bench-registry: .dev ## Measure names on three nodes: registering, seeing, finding, a newcomer, a node that dies
 	@$(BIN)/python -m benchmarks.registry
+
+.PHONY: bench-failover
+bench-failover: .dev ## Measure distributed children on three nodes: starting, losing a node, leaving, moving
+	@$(BIN)/python -m benchmarks.failover
 
 .PHONY: bench-simulation
 bench-simulation: .dev ## Measure how long simulated clusters of 100 and 1,000 nodes take, and their memory

@@ -16,6 +16,7 @@ from foundation.cluster.info import ClusterInfo, health, paths
 from foundation.cluster.load import LoadTeller
 from foundation.cluster.loneliness import mind_loneliness
 from foundation.config import Config
+from foundation.core.collecting import collect_rarely
 from foundation.core.events import EventStream
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
@@ -94,6 +95,7 @@ class Cluster:
             raise AlreadyRunningError(message)
         self._was_started = True
         async with AsyncExitStack() as stack:
+            stack.callback(collect_rarely())
             parts = await assemble(self.config, stack)
             self._loop = asyncio.get_running_loop()
             until = self._loop.time() + self.config.join_timeout_s

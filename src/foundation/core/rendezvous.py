@@ -13,6 +13,7 @@ from hashlib import blake2b
 from foundation.core.identity import NodeId
 
 _MASK = (1 << 64) - 1
+_MOST_FOUND = 4096
 
 
 class Candidates:
@@ -23,10 +24,19 @@ class Candidates:
         self._seeds = [(_hash(node), node) for node in sorted(nodes)]
         are_alike = weights is None or len(set(weights.values())) <= 1
         self._weights = None if are_alike else weights
+        self._found: dict[str, NodeId] = {}
+        """Answers that were given lately: whoever asks about a key mostly asks again at once."""
 
     def first(self, key: str) -> NodeId:
         """Return who is responsible for a key; raises ValueError when there is nobody."""
-        hashed = _hash(key)
+        if (found := self._found.get(key)) is not None:
+            return found
+        if len(self._found) >= _MOST_FOUND:
+            self._found.clear()
+        found = self._found[key] = self._first(_hash(key))
+        return found
+
+    def _first(self, hashed: int) -> NodeId:
         if (weights := self._weights) is not None:
             return max((-weights[node] / math.log(_share(_mixed(hashed ^ seed))), node) for seed, node in self._seeds)[
                 1

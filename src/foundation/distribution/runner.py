@@ -30,6 +30,7 @@ from foundation.processes import (
     Intensity,
     Launch,
     Pace,
+    Running,
     find_class,
     wants_restart,
 )
@@ -103,13 +104,36 @@ class Runner:
 
     # --- beginning
 
-    async def start(self, order: Order) -> Outcome:
-        """Have a child run here, if its name is granted."""
+    async def start_all(self, orders: list[Order]) -> list[Outcome]:
+        """Have children run here, beside each other, if their names are granted; one outcome for each."""
+        begun = await self._begin_all(orders)
+        await asyncio.sleep(0)  # most are ready then
+        return [
+            await self._end_start(order, one) if isinstance(one, Running) else one
+            for order, one in zip(orders, begun, strict=True)
+        ]
+
+    async def _begin_all(self, orders: list[Order]) -> list[Running | Outcome]:
+        """Begin those at once whose names are granted here, and the others beside each other."""
+        home, me = self._names.claims.home, self._host.node_id
+        begun: dict[int, Running | Outcome] = {}
+        asked: dict[asyncio.Task[Running | Outcome], int] = {}
+        for number, order in enumerate(orders):
+            if home(NAMES + order.name) == me:
+                begun[number] = await self._begin(order)
+            else:
+                asked[self._tasks.start(self._begin(order), f"begin {order.name}")] = number
+        if asked:
+            await asyncio.wait(asked)
+        begun |= {number: task.result() for task, number in asked.items()}
+        return [begun[number] for number in range(len(orders))]
+
+    async def _begin(self, order: Order) -> Running | Outcome:
         if self.holds(order.name):
             return Outcome("exists")
         try:
             plan = decode_plan(order.plan)
-            await self._launch(order.wire_name, order.name, plan, self._beginning(order, plan))
+            return await self._launch(order.wire_name, order.name, plan, self._beginning(order, plan))
         except NameTakenError as error:
             return Outcome("taken", str(error))
         except Exception as error:  # noqa: BLE001 - the user's; who ordered is told
@@ -120,14 +144,17 @@ class Runner:
         except BaseException:
             self.forget(order.name)
             raise
-        return Outcome("started")
 
-    async def start_all(self, orders: list[Order]) -> list[Outcome]:
-        """Have children run here, beside each other; one outcome for each."""
-        tasks = [self._tasks.start(self.start(order), f"start {order.name}") for order in orders]
-        if tasks:
-            await asyncio.wait(tasks)
-        return [task.result() for task in tasks]
+    async def _end_start(self, order: Order, running: Running) -> Outcome:
+        try:
+            await self._host.until_ready(running)
+        except Exception as error:  # noqa: BLE001 - the user's; who ordered is told
+            self.forget(order.name)
+            return _failure(error)
+        except BaseException:
+            self.forget(order.name)
+            raise
+        return Outcome("started")
 
     async def take_over(self, hand_over: HandOver) -> Outcome:
         """Let a child go on here that another node hands over; its row is written before anything is awaited."""
@@ -139,7 +166,8 @@ class Runner:
         if not self._names.take_over(name, row):
             return Outcome("taken", "others have it, or it is no more")
         try:
-            await self._launch(row.wire_name, name, plan, self._going_on(name, plan, hand_over.state))
+            going_on = self._going_on(name, plan, hand_over.state)
+            await self._host.until_ready(await self._launch(row.wire_name, name, plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
             self.forget(name)
             return _failure(error)
@@ -204,10 +232,10 @@ class Runner:
 
         return Launch(enroll, state)
 
-    async def _launch(self, wire_name: str, name: str, plan: Plan, launch: Launch) -> None:
+    async def _launch(self, wire_name: str, name: str, plan: Plan, launch: Launch) -> Running:
         cls = find_class(wire_name)
         keywords = {key: Raw(value) for key, value in (plan.keywords or {}).items()} or None
-        await self._host.start_encoded(cls, Raw(plan.arguments), keywords, name, launch=launch)
+        return await self._host.begin(cls, Raw(plan.arguments), keywords, name, launch=launch)
 
     def _terminated(self, name: str) -> None:
         run = self._runs.pop(name, None)
@@ -257,7 +285,8 @@ class Runner:
         if self._runs.get(name) is not run or run.is_handed_over or self.serial_of(name) is not None:
             return
         try:
-            await self._launch(wire_name, name, run.plan, self._going_on(name, run.plan, None))
+            going_on = self._going_on(name, run.plan, None)
+            await self._host.until_ready(await self._launch(wire_name, name, run.plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's
             self._again_later(name, run, error)
 

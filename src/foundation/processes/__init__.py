@@ -16,7 +16,7 @@ from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class, process_id_of
 from foundation.processes.registering import register_type
 from foundation.processes.serving.requests import Hook
-from foundation.processes.serving.running import ProcessInfo
+from foundation.processes.serving.running import ProcessInfo, Running
 from foundation.processes.spec import Spec, described, spec
 from foundation.processes.supervision import (
     RESTART_BACKOFF,
@@ -54,6 +54,7 @@ __all__ = [
     "ProcessInfo",
     "ProcessOptions",
     "Restart",
+    "Running",
     "Spec",
     "Supervisor",
     "Tell",

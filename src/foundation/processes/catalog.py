@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ def main_name() -> str:
     if spec is not None:
         return str(spec.name)
     file = getattr(main, "__file__", None)
-    return Path(file).stem if file else "__main__"
+    return _stem(file) if file else "__main__"
+
+
+@lru_cache(maxsize=8)
+def _stem(file: str) -> str:
+    return Path(file).stem
 
 
 def wire_name_of(cls: type) -> str:

@@ -92,7 +92,7 @@ class Host(Caller):
         for serial, process in self._builtin.items():
             process_id = ProcessId(self.node_id, serial)
             take_seat(process, Seat(self, process_id, type(process)))
-            await self._run(process, process_id, None, self.binding(type(process)))
+            await self._run(process, process_id, None, self.binding(type(process))).until_ready()
         return self
 
     async def __aexit__(
@@ -196,9 +196,24 @@ class Host(Caller):
         name: str | None,
         link: ProcessId | None = None,
         custody: Custody | None = None,
-        launch: Launch | None = None,
     ) -> ProcessId:
-        """Start a process from encoded arguments; with a ``launch`` as all nodes want it to run."""
+        """Start a process from encoded arguments."""
+        running = await self.begin(cls, arguments, keywords, name, custody)
+        await self.until_ready(running)
+        if link is not None:
+            await self._link(running.process_id, link)
+        return running.process_id
+
+    async def begin(
+        self,
+        cls: type,
+        arguments: Raw,
+        keywords: Keywords,
+        name: str | None,
+        custody: Custody | None = None,
+        launch: Launch | None = None,
+    ) -> Running:
+        """Begin to start a process; with a ``launch`` as all nodes want it to run. Waits for nothing but its name."""
         if not self._open:
             message = "this node is stopped and starts no processes"
             raise NotRunningError(message)
@@ -215,13 +230,18 @@ class Host(Caller):
         await self._enroll(process_id.serial, cls, name, launch)
         try:
             cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
-            await self._run(instance, process_id, name, binding, custody, launch)
+            return self._run(instance, process_id, name, binding, custody, launch)
         except BaseException:
             self.names.release(process_id.serial)
             raise
-        if link is not None:
-            await self._link(process_id, link)
-        return process_id
+
+    async def until_ready(self, running: Running) -> None:
+        """Wait until a process that was begun has started; raises what its `started` raises."""
+        try:
+            await running.until_ready()
+        except BaseException:
+            self.names.release(running.process_id.serial)
+            raise
 
     async def _enroll(self, serial: int, cls: type, name: str | None, launch: Launch | None) -> None:
         if launch is not None:
@@ -269,7 +289,7 @@ class Host(Caller):
     def _all(self) -> list[Running]:
         return [running for serial, running in self._running.items() if serial > AGENT_SERIAL]
 
-    async def _run(
+    def _run(
         self,
         instance: Process,
         process_id: ProcessId,
@@ -277,13 +297,14 @@ class Host(Caller):
         binding: Binding,
         custody: Custody | None = None,
         launch: Launch | None = None,
-    ) -> None:
+    ) -> Running:
         running = Running(process_id, name, binding, self._requests, self.options, self._clock)
         if custody is not None:
             self.families.adopt(custody, running)
         self._running[process_id.serial] = running
         state = launch.state if launch is not None else None
-        await running.start(instance, self._scope, self._workers, self._ended, state)
+        running.launch(instance, self._scope, self._workers, self._ended, state)
+        return running
 
     async def _link(self, started: ProcessId, other: ProcessId) -> None:
         """Link a new process with one that runs; who cannot be linked is stopped again."""

@@ -111,6 +111,11 @@ class NameIndex:
             return []
         table = self._replica.tables.get(owner)
         rows = [] if table is None else list(_names(table.values()))
+        if not self.is_watched:
+            for key, _ in rows:
+                self._remove(key, owner)
+            self._shown.discard(owner)
+            return []
         events = self.apply([Change(owner, key, row, None) for key, row in rows])
         self._shown.discard(owner)
         return [_because_of_node(event) for event in events]

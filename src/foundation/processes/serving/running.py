@@ -92,7 +92,7 @@ class Running:
         wire_name = wire_name_of(self.binding.cls)
         return ProcessInfo(self.process_id, wire_name, self.name, len(self.mailbox), self._handled, self._started_at)
 
-    async def start(
+    def launch(
         self,
         instance: Process,
         scope: TaskScope,
@@ -100,7 +100,7 @@ class Running:
         ended: Callable[[Running], None],
         state: bytes | None = None,
     ) -> None:
-        """Run `started`, whose error is raised here, then handle messages; ``ended`` is called at the very end.
+        """Run `started`, then handle messages; ``ended`` is called at the very end.
 
         With a ``state``, which are encoded arguments, `restore` comes before all that.
         """
@@ -112,11 +112,17 @@ class Running:
         self._context.run(current_bench.set, self._bench)
         self._task = scope.start(self._run(state), self.label, context=self._context.copy())
         self._task.add_done_callback(lambda _: self._over(ended))
-        try:
-            error = await asyncio.shield(self._ready)
-        except asyncio.CancelledError:
-            self._task.cancel()
-            raise
+
+    async def until_ready(self) -> None:
+        """Wait until `started` is through, and raise what it raised; who is cancelled meanwhile cancels the process."""
+        if self._ready.done():
+            error = self._ready.result()
+        else:
+            try:
+                error = await asyncio.shield(self._ready)
+            except asyncio.CancelledError:
+                self._task.cancel()
+                raise
         if error is not None:
             raise error
 
