@@ -13,11 +13,12 @@ from foundation.errors import FoundationError
 
 
 class WordCounter(foundation.Process):
-    """Counts words. It hands its counts to its head when it stops: because all is done, or because its node leaves."""
+    """Counts words. It hands its counts to its head when it stops here: all is done, or it moves as its node leaves."""
 
     def __init__(self, head: "WordCounter | None" = None) -> None:
         self._head, self._batches, self._counts = head, set[int](), Counter[str]()
 
+    @foundation.idempotent  # so a call is made again where the counter runs by then, if its node dies
     async def count(self, batch: int, lines: list[str]) -> None:
         await self.add({batch}, Counter(re.findall(r"\w+", "\n".join(lines))))
 
@@ -59,7 +60,9 @@ class WordCount:
 
     async def employ(self, member: foundation.Member, head: WordCounter) -> None:
         with suppress(FoundationError):  # it does not know the class, or it leaves
-            counter = await self.cluster.start_process(WordCounter, head, node=member)
+            name = f"words/{member.name}"
+            counter = await self.cluster.start_process(WordCounter, head, name=name, distribute=True)
+            await self.cluster.migrate(counter, member)
             await asyncio.gather(*(self.feed(counter, member) for _ in range(8)))  # so many calls at a time
             await self.cluster.stop_process(counter)
 

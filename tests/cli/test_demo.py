@@ -48,7 +48,7 @@ def nodes_of(cluster: str) -> dict[int, list[str]]:
 
 
 async def test_demo_counts_every_word() -> None:
-    """Over given files, with one node leaving and one joining meanwhile, every count is right, and the exit code 0."""
+    """With one node leaving, one joining and one killed meanwhile, every count is right, and the exit code 0."""
     async with commands() as cli:
         code, output = await cli.end("demo", "--json", *write_texts(cli.ground.folder))
     outcome = json.loads(output)
@@ -59,9 +59,20 @@ async def test_demo_counts_every_word() -> None:
         "demo": "hands out",
         "demo-1": "stayed",
         "demo-2": "left",
-        "demo-3": "stayed",
+        "demo-3": "killed",
         "demo-4": "joined",
     }
+
+
+@pytest.mark.timeout(120)
+async def test_demo_survives_a_kill_under_load() -> None:
+    """Over the whole standard library the counter of the killed node goes on elsewhere, after a gap that is told."""
+    async with commands() as cli:
+        code, output = await cli.end("demo", "--json")
+    outcome = json.loads(output)
+    assert (code, outcome["verdict"]) == (0, "OK")
+    assert 0 < outcome["gap_s"] < 5
+    assert outcome["calls"] > outcome["lines"] / 50, "nothing was counted again"
 
 
 async def test_demo_tells_what_differs() -> None:

@@ -155,6 +155,7 @@ async def die_at_grant(cluster: Cluster, name: str, grantee: NodeId, *, is_sent:
     """End this program with ``kill -9`` when it grants a name: before the grant has left, or after."""
     parts = parts_of(cluster)
     claims, peers = parts.names.claims, parts.fabric.peers
+    await cluster.processes(grantee)  # so that a link is dialed: the few words about names would not do that
     await eventually(lambda: peers.ways()[grantee] == "direct")
     send = claims._send
 

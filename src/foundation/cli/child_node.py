@@ -70,6 +70,12 @@ class ChildNode:
                 self._process.kill()
             await self._process.wait()
 
+    def kill(self) -> None:
+        """End the node without giving it a chance to say goodbye (SIGKILL)."""
+        self._is_to_end = True
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
     async def _read_events(self, stream: asyncio.StreamReader) -> None:
         async for line in stream:
             if json.loads(line)["event"] == "ready":

@@ -63,6 +63,8 @@ def _summary(outcome: Outcome) -> Table:
     table.add_row("calls", f"{outcome.calls:,} in {outcome.seconds:.1f} s")
     table.add_row("calls/s", f"{outcome.calls_per_s:,.0f}")
     table.add_row("a call takes", f"{outcome.p50_ms:.1f} ms (p50), {outcome.p99_ms:.1f} ms (p99)")
+    if outcome.gap_s is not None:
+        table.add_row("gap", f"{outcome.gap_s * 1000:,.0f} ms without an answer of the counter that was killed")
     style = "bold red" if outcome.differences else "bold green"
     table.add_row("counts", Text(outcome.verdict, style=style))
     return table

@@ -1,4 +1,4 @@
-"""What the demo does: nodes start, count words, one leaves and one joins meanwhile, and every count is checked."""
+"""What the demo does: nodes count words, one leaves, one joins, one is killed meanwhile, and every count is checked."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from foundation.cli.failure import CommandFailed
 from foundation.cli.outcome import Expect, Outcome, compare, count_alone
 from foundation.cli.tally import MeasuredCount, Tally
 
-PARTS = {"demo": "hands out", "demo-1": "stayed", "demo-2": "left", "demo-3": "stayed", "demo-4": "joined"}
-HANDS_OUT, FIRST, LEAVES, JOINS = "demo", ("demo-1", "demo-2", "demo-3"), "demo-2", "demo-4"
+PARTS = {"demo": "hands out", "demo-1": "stayed", "demo-2": "left", "demo-3": "killed", "demo-4": "joined"}
+HANDS_OUT, FIRST, LEAVES, DIES, JOINS = "demo", ("demo-1", "demo-2", "demo-3"), "demo-2", "demo-3", "demo-4"
 
 _START_TIMEOUT_S = 20.0
 _CHANGE_TIMEOUT_S = 20.0
@@ -82,6 +82,7 @@ class Demonstration:
             seconds=seconds,
             p50_ms=self._tally.percentile_ms(50),
             p99_ms=self._tally.percentile_ms(99),
+            gap_s=self._tally.gap_s,
             differences=compare(counts, expected),
         )
 
@@ -116,7 +117,7 @@ class Demonstration:
         group.create_task(child.watch())
 
     async def _change_nodes(self, group: asyncio.TaskGroup, cluster: Cluster) -> None:
-        """Let one node leave and another one join while the others count."""
+        """Let one node leave and another one join while the others count, and kill one more."""
         await self._tally.third.wait()
         self._screen.say(f"{LEAVES} is told to leave, {JOINS} is started")
         async with _limit(_CHANGE_TIMEOUT_S, "the change of nodes"):
@@ -125,6 +126,11 @@ class Demonstration:
             self._screen.say(f"{LEAVES} has left")
             await _until_up(cluster, {JOINS})
             self._screen.say(f"{JOINS} has joined")
+            self._tally.killed(DIES)
+            self._children[DIES].kill()
+            self._screen.say(
+                f"{DIES} was killed; its counter starts again elsewhere, and what it knew is counted again"
+            )
         self._tally.changed.set()
 
     async def _watch_progress(self) -> None:

@@ -20,7 +20,7 @@ class NodeShare:
 
     name: str
     part: str
-    """``hands out``, ``stayed``, ``left`` or ``joined``."""
+    """``hands out``, ``stayed``, ``left``, ``killed`` or ``joined``."""
 
     calls: int
     lines: int
@@ -40,6 +40,9 @@ class Outcome:
     seconds: float
     p50_ms: float
     p99_ms: float
+    gap_s: float | None
+    """Seconds for which the counter of the node that was killed gave no answer; None without one."""
+
     differences: list[str]
     """Some of the counts that are wrong; none if all is well."""
 

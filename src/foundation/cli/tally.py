@@ -29,10 +29,21 @@ class Tally:
         self._done = 0
         self._show = show
         self._shares: dict[str, tuple[int, int]] = {}
+        self._killed: tuple[str, float] | None = None
+        self.gap_s: float | None = None
+        """The longest time in seconds in which the counter of a killed node gave no answer."""
+
+    def killed(self, member: str) -> None:
+        """Note that a node is killed now, whose counter is to go on elsewhere."""
+        self._killed = member, perf_counter()
 
     async def answered(self, member: Member, batch: int, lines: list[str], seconds: float) -> None:
         """Note an answer. The last third has to wait until the nodes have changed, however little there is to count."""
         self.calls += 1
+        if self._killed is not None and self._killed[0] == member.name:
+            now, last = perf_counter(), self._killed[1]
+            self.gap_s = max(now - last, self.gap_s or 0.0)
+            self._killed = member.name, now
         if batch not in self._batches:  # those that were lost with a node come again
             self._batches.add(batch)
             self.lines += len(lines)

@@ -82,7 +82,7 @@ class Wiring:
             case MemberLeft():
                 self.host.node_left(node)
                 self._hide(node)
-                if self.names.children.held_by(node):  # it did not come to hand them over
+                if self.names.children.concerns(node):  # children that it did not hand over, or terminated ones
                     self.replication.lost(node)
                 else:
                     self.replication.left(node)

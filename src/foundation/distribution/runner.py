@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from msgspec import Raw
 
 from foundation.core.clock import Clock
+from foundation.core.identity import ProcessId
 from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
 from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.plan import Plan, decode_plan
-from foundation.errors import CallTimeout, CodecError, NameTakenError
+from foundation.errors import CallTimeout, CodecError, NameTakenError, NoSuchProcessError
 from foundation.processes import (
     RESTART_BACKOFF,
     Ended,
@@ -193,13 +195,14 @@ class Runner:
         self._names.forget_child(name)
 
     async def terminate(self, name: str, reason: str) -> bool:
-        """End a child for good; False when it is not here."""
+        """End a child for good, and wait until its process has ended; False when it is not here."""
         if not self.holds(name):
             return False
         serial = self.serial_of(name)
         self._terminated(name)
         if serial is not None:
-            self._host.end(serial, reason, EndReason.STOPPED)
+            with suppress(NoSuchProcessError):
+                await self._host.stop(ProcessId(self._host.node_id, serial), reason)
         return True
 
     # --- inside

@@ -68,6 +68,11 @@ class ChildIndex:
             (key, row) for key, row in table.values() if key[:1] == NAMES and is_child(row) and row.serial != TERMINATED
         ]
 
+    def concerns(self, owner: NodeId) -> bool:
+        """Tell whether a node's table has rows about children, also about terminated ones."""
+        table = self._replica.tables.get(owner)
+        return table is not None and any(key[:1] == NAMES and is_child(row) for key, row in table.values())
+
     def apply(self, changes: list[Change]) -> None:
         """Take changes of rows, which the tables have already."""
         tables = self._replica.tables
