@@ -22,17 +22,15 @@ class WordCounter(foundation.Process):
     async def count(self, batch: int, lines: list[str]) -> None:
         await self.add({batch}, Counter(re.findall(r"\w+", "\n".join(lines))))
 
-    async def add(self, batches: set[int], counts: dict[str, int]) -> None:
+    async def add(self, batches: set[int], counts: dict[str, int]) -> tuple[set[int], dict[str, int]]:
         if self._batches.isdisjoint(batches):  # all or nothing: what two have counted must count once
             self._batches |= batches
             self._counts.update(counts)
+        return self._batches, self._counts
 
     async def stopping(self, reason: str) -> None:
         if self._head is not None:
             await self._head.add(self._batches, self._counts)
-
-    async def read(self) -> tuple[set[int], dict[str, int]]:
-        return self._batches, self._counts
 
 
 class WordCount:
@@ -45,7 +43,7 @@ class WordCount:
         head, done = await self.cluster.start_process(WordCounter), set[int]()
         while True:
             await self.hand_out(head, done)
-            done, counts = await head.read()
+            done, counts = await head.add(set(), {})
             if done >= self.given.keys():
                 return counts
 
@@ -60,8 +58,7 @@ class WordCount:
 
     async def employ(self, member: foundation.Member, head: WordCounter) -> None:
         with suppress(FoundationError):  # it does not know the class, or it leaves
-            name = f"words/{member.name}"
-            counter = await self.cluster.start_process(WordCounter, head, name=name, distribute=True)
+            counter = await self.cluster.start_process(WordCounter, head, name=f"words/{member.name}", distribute=True)
             await self.cluster.migrate(counter, member)
             await asyncio.gather(*(self.feed(counter, member) for _ in range(8)))  # so many calls at a time
             await self.cluster.stop_process(counter)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 0.02
 _MOST_RETRY_S = 0.5
+_QUIET_WITHIN_S = 2.0
 
 
 class Distribution:
@@ -55,6 +57,8 @@ class Distribution:
         self._host = host
         self._names = names
         self._membership = membership
+        self._sync = sync
+        self._replication = replication
         self._tasks = TaskScope("distribution")
         clock = clock or sources.clock()
         places = Places(host.node_id, names, membership.members)
@@ -170,17 +174,37 @@ class Distribution:
                 await asyncio.sleep(_RETRY_S)
 
     async def hand_all_over(self) -> None:
-        """Leave: take no more children, and hand over those that are here, as far as anybody can have them."""
+        """Leave: take no more children, hand over those that are here as far as anybody can have them, and go quietly.
+
+        Quietly: only when nobody sends calls to children that were here.
+        """
         self._is_drained = True
+        if not (names := self._runner.names()):
+            return
         try:
             async with asyncio.timeout(self.options.leave_timeout_s):
-                await self._mover.move_all(self._runner.names())
+                await self._mover.move_all(names)
+                await self._until_nobody_calls()
         except TimeoutError:
-            logger.warning(
-                "%d children were not handed over within %s s and lose what they know",
-                len(self._runner),
-                self.options.leave_timeout_s,
-            )
+            left, limit_s = len(self._runner), self.options.leave_timeout_s
+            logger.warning("%d children were not handed over within %s s and lose what they know", left, limit_s)
+
+    async def _until_nobody_calls(self) -> None:
+        """Wait until all know where the children are now, and what they sent before has arrived and was answered."""
+        others = [member.node_id for member in self._membership.members() if member.node_id != self._host.node_id]
+        reachable = [node for node in others if node in self._replication.present]
+        try:
+            await self._sync.wait(lambda: reachable, lambda node: node[:8], _QUIET_WITHIN_S)
+        except CallTimeout as error:
+            logger.info("some may still call children that were here: %s", error)
+        asked = [self._tasks.start(self._hear_from(node), f"hear from {node[:8]}") for node in reachable]
+        if asked:
+            await asyncio.wait(asked)
+
+    async def _hear_from(self, node: NodeId) -> None:
+        """Ask a node for anything: calls that it has sent before its answer are here then."""
+        with suppress(CallError):
+            await options(desk_of(self._host, node), timeout_s=_QUIET_WITHIN_S).holds("")
 
     # --- on behalf of others: see the desk
 

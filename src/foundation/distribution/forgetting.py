@@ -1,7 +1,7 @@
-"""Forget children that were terminated, once nobody can take them for alive any more.
+"""Forget children that were terminated, once nobody can take them for alive any more, and those that were handed over.
 
 Consistency: the row that says so goes only when every node that is in holds it, none is out of reach or down with a
-table that is still kept, and nobody's table has another row about the child.
+table that is still kept, and, for a terminated child, nobody's table has another row about it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from foundation.core.identity import NodeId
 from foundation.errors import CallTimeout
 from foundation.membership import Membership
-from foundation.registry import NAMES, TERMINATED, NameRow, Names
+from foundation.registry import MOVED, NAMES, TERMINATED, NameRow, Names
 from foundation.replication import Change, Replication, Sync
 
 _CONFIRM_WITHIN_S = 10.0
+_WORD_OF_WHO_IS_NOT_HERE = {TERMINATED, MOVED}
 
 
 class Forgetting:
-    """Deletes the own rows about terminated children when their time has come."""
+    """Deletes the own rows about children that are not here any more when their time has come."""
 
     def __init__(
         self, names: Names, membership: Membership, replication: Replication, sync: Sync, interval_s: float
@@ -30,24 +31,24 @@ class Forgetting:
         self._sync = sync
         self._interval_s = interval_s
         self._me = replication.replica.me
-        self._terminated: dict[str, None] = {}
+        self._gone: dict[str, None] = {}
         self._any = asyncio.Event()
 
     def look_at(self, changes: Iterable[Change]) -> None:
         """Take changes of rows."""
         for owner, key, _, row in changes:
-            if owner == self._me and type(row) is NameRow and row.serial == TERMINATED:
-                self._terminated[key[1:]] = None
+            if owner == self._me and type(row) is NameRow and row.serial in _WORD_OF_WHO_IS_NOT_HERE:
+                self._gone[key[1:]] = None
                 self._any.set()
 
     async def run(self) -> None:
         """Forget, as long as this node runs."""
         while True:
-            if not self._terminated:
+            if not self._gone:
                 self._any.clear()
                 await self._any.wait()
             await asyncio.sleep(self._interval_s)
-            names = list(self._terminated)
+            names = list(self._gone)
             if self._is_whole() and await self._all_know() and self._is_whole():
                 self._forget(names)
 
@@ -68,9 +69,10 @@ class Forgetting:
 
     def _forget(self, names: list[str]) -> None:
         for name in names:
-            rows = self._names.children.rows(NAMES + name)
-            if any(owner != self._me for owner, _ in rows):
+            rows = dict(self._names.children.rows(NAMES + name))
+            mine = rows.pop(self._me, None)
+            if mine is not None and mine.serial == TERMINATED and rows:
                 continue  # somebody has not let go of it yet
-            del self._terminated[name]
-            if rows and rows[0][1].serial == TERMINATED:
+            del self._gone[name]
+            if mine is not None and mine.serial in _WORD_OF_WHO_IS_NOT_HERE:
                 self._names.forget_child(name)

@@ -159,7 +159,7 @@ class Mover:
         except CallError as error:
             outcome = await self._asked_whether_it_has(name, node, error)
         if outcome.result == "started":
-            self._runner.forget(name)
+            self._runner.handed_over(name, node)
         else:
             self._runner.take_back(name, row)
             logger.warning("child %s could not be moved to node %s: %s", name, node[:8], outcome.text)

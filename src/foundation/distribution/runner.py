@@ -17,7 +17,7 @@ from functools import partial
 from msgspec import Raw
 
 from foundation.core.clock import Clock
-from foundation.core.identity import ProcessId
+from foundation.core.identity import NodeId, ProcessId
 from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
 from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
@@ -171,9 +171,17 @@ class Runner:
             going_on = self._going_on(name, plan, hand_over.state)
             await self._host.until_ready(await self._launch(row.wire_name, name, plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
-            self.forget(name)
+            self._tasks.start(self._keep_unless_taken_back(name, plan, error), f"keep {name}")
             return _failure(error)
         return Outcome("started")
+
+    async def _keep_unless_taken_back(self, name: str, plan: Plan, error: Exception) -> None:
+        """See to it that a child is not lost whose node vanishes while it is told that it does not start here."""
+        await asyncio.sleep(2 * self._options.start_timeout_s)
+        row = self._names.held_child(name)
+        if row is not None and row.serial == NOT_RUNNING and name not in self._runs:
+            self._began(name, None, plan)
+            self._restart(name, self._runs[name], row, f"{type(error).__name__}: {error}")
 
     def take_back(self, name: str, row: NameRow) -> None:
         """Hold a child again whose hand-over came to nothing; nothing has happened to its process."""
@@ -187,12 +195,21 @@ class Runner:
         """Take that a child is on its way to another node."""
         self._runs[name].is_handed_over = True
 
+    def handed_over(self, name: str, node: NodeId) -> None:
+        """Take that another node has a child now."""
+        self._let_go(name)
+        self._names.hand_over_child(name, node)
+
     def forget(self, name: str) -> None:
-        """Hold a child no longer: it runs elsewhere, or nowhere."""
+        """Hold a child no longer that has not begun to run here."""
+        self._let_go(name)
+        if self._names.held_child(name) is not None:
+            self._names.forget_child(name)
+
+    def _let_go(self, name: str) -> None:
         run = self._runs.pop(name, None)
         if run is not None and run.restarting is not None:
             run.restarting.cancel()
-        self._names.forget_child(name)
 
     async def terminate(self, name: str, reason: str) -> bool:
         """End a child for good, and wait until its process has ended; False when it is not here."""
@@ -207,13 +224,14 @@ class Runner:
 
     # --- inside
 
-    def _began(self, name: str, serial: int, plan: Plan) -> None:
+    def _began(self, name: str, serial: int | None, plan: Plan) -> None:
         run = self._runs.get(name)
         if run is None:
             pace = Pace(RESTART_BACKOFF, self._options.stable_s)
             run = self._runs[name] = _Run(plan, pace, Intensity(plan.max_restarts, plan.within_s))
         run.began_at = self._clock.now()
-        self._by_serial[serial] = name
+        if serial is not None:
+            self._by_serial[serial] = name
 
     def _beginning(self, order: Order, plan: Plan) -> Launch:
         """Return how a child is started whose name has to be granted first."""
@@ -241,9 +259,7 @@ class Runner:
         return await self._host.begin(cls, Raw(plan.arguments), keywords, name, launch=launch)
 
     def _terminated(self, name: str) -> None:
-        run = self._runs.pop(name, None)
-        if run is not None and run.restarting is not None:
-            run.restarting.cancel()
+        self._let_go(name)
         self._names.terminate_child(name)
 
     def _outlived(self, name: str, serial: int, winner: object) -> None:

@@ -10,11 +10,12 @@ from foundation.registry.options import RegistryOptions
 from foundation.registry.presence import Entries, Metas, Presence, Topics
 from foundation.registry.presence_table import PRESENCE, PresenceDiff, PresenceMeta, PresenceRow, PresenceTable
 from foundation.registry.registry import Metadata, NameWatch, Registry
-from foundation.registry.rows import NAMES, NOT_RUNNING, TERMINATED, NameRow
+from foundation.registry.rows import MOVED, NAMES, NOT_RUNNING, TERMINATED, NameRow
 
 __all__ = [
     "CLERK_SERIAL",
     "GROUPS",
+    "MOVED",
     "NAMES",
     "NOT_RUNNING",
     "PRESENCE",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from foundation.core.identity import NodeId
-from foundation.registry.rows import NAMES, TERMINATED, NameRow, is_child
+from foundation.registry.rows import NAMES, TERMINATED, NameRow, holds, is_child, moved_to
 from foundation.replication.replica import Change, Replica
 
 Held = tuple[NodeId, NameRow]
@@ -26,6 +26,8 @@ class ChildIndex:
         """In whose tables there are rows about a child."""
         self.orphans: dict[str, None] = {}
         """Children that are to run, and that no node that is in holds."""
+        self._handed_over: dict[NodeId, set[str]] = {}
+        """Children that were handed over to a node, as long as that may be all that is known of it."""
 
     def __len__(self) -> int:
         """Count the children, with those that were terminated lately."""
@@ -64,9 +66,7 @@ class ChildIndex:
         table = self._replica.tables.get(owner)
         if table is None:
             return []
-        return [
-            (key, row) for key, row in table.values() if key[:1] == NAMES and is_child(row) and row.serial != TERMINATED
-        ]
+        return [(key, row) for key, row in table.values() if key[:1] == NAMES and is_child(row) and holds(row)]
 
     def concerns(self, owner: NodeId) -> bool:
         """Tell whether a node's table has rows about children, also about terminated ones."""
@@ -83,6 +83,8 @@ class ChildIndex:
             row = None if table is None else table.rows.get(key)
             if row is not None and is_child(row.value):
                 self._add(key, owner)
+                if (target := moved_to(row.value)) is not None:
+                    self._handed_over.setdefault(target, set()).add(key)
             else:
                 self._remove(key, owner)
             self._look_at(key)
@@ -93,15 +95,24 @@ class ChildIndex:
         for key, row in [] if table is None else table.values():
             if key[:1] == NAMES and is_child(row):
                 self._look_at(key)
+        if owner in self._handed_over and not self._is_shown(owner):
+            for key in sorted(self._handed_over.pop(owner)):
+                self._look_at(key)
 
     def _look_at(self, key: str) -> None:
         rows = self.rows(key)
         best = max(rows, key=_rank, default=None)
-        is_held = best is None or best[1].serial == TERMINATED
-        if is_held or any(row.serial != TERMINATED and self._is_shown(node) for node, row in rows):
+        if best is None or best[1].serial == TERMINATED or self._is_held(rows, best[1]):
             self.orphans.pop(key, None)
         else:
             self.orphans[key] = None
+
+    def _is_held(self, rows: list[Held], best: NameRow) -> bool:
+        """Tell whether a node that is in has a child, or is just about to say so."""
+        target = moved_to(best)
+        if target is not None and self._is_shown(target):
+            return True
+        return any(holds(row) and self._is_shown(node) for node, row in rows)
 
     def _add(self, key: str, owner: NodeId) -> None:
         holders = self._holders.get(key)

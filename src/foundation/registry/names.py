@@ -23,7 +23,17 @@ from foundation.registry.held_rows import HeldRows
 from foundation.registry.lookup import NameLookup
 from foundation.registry.messages import Claim, Dropped, Flushed, Found, NameMessage, Seek
 from foundation.registry.options import RegistryOptions
-from foundation.registry.rows import NAMES, NOT_RUNNING, TERMINATED, NameRow, holds, is_child, is_outlived
+from foundation.registry.rows import (
+    MOVED,
+    NAMES,
+    NOT_RUNNING,
+    TERMINATED,
+    NameRow,
+    holds,
+    is_child,
+    is_outlived,
+    moved,
+)
 from foundation.registry.seeker import Seeker
 from foundation.registry.stamps import ClaimStamps
 from foundation.replication import Change, Replication
@@ -202,7 +212,7 @@ class Names(NameLookup):
         key = NAMES + name
         taken = msgspec.structs.replace(row, serial=NOT_RUNNING, epoch=row.epoch + 1)
         others = [held for held in self.children.rows(key) if held[0] != self._replica.me]
-        if self._own(key) is not None or any(is_outlived((self._replica.me, taken), other) for other in others):
+        if self.held_child(name) is not None or any(is_outlived((self._replica.me, taken), other) for other in others):
             return False
         self._write(key, taken)
         return True
@@ -222,8 +232,13 @@ class Names(NameLookup):
             ended = msgspec.structs.replace(row, serial=TERMINATED, epoch=row.epoch + 1, metadata=None, plan=None)
             self._write(NAMES + name, ended)
 
+    def hand_over_child(self, name: str, node: NodeId) -> None:
+        """Say that a child of this node has been handed over: who has not heard of it there yet has to wait for it."""
+        if (row := self.held_child(name)) is not None:
+            self._write(NAMES + name, moved(row, node))
+
     def forget_child(self, name: str) -> None:
-        """Delete the own row about a child: it runs elsewhere, or nobody can take a terminated one for alive."""
+        """Delete the own row about a child: all know better."""
         if self._own(NAMES + name) is not None:
             self._write(NAMES + name, None)
 
@@ -330,10 +345,12 @@ class Names(NameLookup):
         if row is None or not is_outlived((self._replica.me, row), other):
             return
         there, newer = other
-        if newer.life > row.life or newer.serial == TERMINATED or self.index.is_shown(there):
-            self._write(key, None)
-            if row.serial > NOT_RUNNING:
-                self.outlived(key[1:], row.serial, ProcessId(there, newer.serial))
+        has_moved = newer.life == row.life and newer.serial != TERMINATED
+        if has_moved and (row.serial == MOVED or not self.index.is_shown(there)):
+            return
+        self._write(key, moved(row, there) if has_moved else None)
+        if row.serial > NOT_RUNNING:
+            self.outlived(key[1:], row.serial, ProcessId(there, newer.serial))
 
     def _noted(self, source: NodeId, content: Raw) -> None:
         for message in self._decoder.decode(content):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from foundation.core.identity import NodeId
 
@@ -33,6 +33,20 @@ NOT_RUNNING = 0
 """As serial: the name is held for a child that has no process at the moment, as it starts, or is being moved."""
 TERMINATED = -1
 """As serial: the child has been terminated in this life, and is not to be started again by who has not heard of it."""
+
+MOVED = -2
+"""As serial: the child has been handed over to the node that :func:`moved_to` tells, whose row says the rest."""
+_TO = "to"
+
+
+def moved(row: NameRow, node: NodeId) -> NameRow:
+    """Return a row that says that its child was handed over to a node."""
+    return structs.replace(row, serial=MOVED, metadata={_TO: node})
+
+
+def moved_to(row: NameRow) -> NodeId | None:
+    """Return the node to which a child was handed over; None where it was not."""
+    return NodeId(str((row.metadata or {}).get(_TO))) if row.serial == MOVED else None
 
 
 def holds(row: object) -> TypeGuard[NameRow]:
