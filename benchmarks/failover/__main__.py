@@ -57,7 +57,7 @@ async def measure_moves(stateful: int) -> dict[str, Any]:
 
 def new_cluster() -> ProcessCluster:
     """Return three nodes with the default options."""
-    return ProcessCluster(3, ["benchmarks.failover.on_nodes"], run_timeout_s=120.0, log_level="ERROR")
+    return ProcessCluster(3, ["benchmarks.failover.on_nodes"], run_timeout_s=120.0, log_level="ERROR", uvloop=True)
 
 
 async def starting(first: ProcessNode, second: ProcessNode, count: int) -> int:

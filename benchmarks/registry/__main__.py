@@ -27,7 +27,7 @@ console = Console()
 
 async def measure(per_node: int = PER_NODE, one_by_one: int = SEQUENTIAL) -> dict[str, Any]:
     """Run all parts once, one after the other; so many names on each node, many at a time and one by one."""
-    cluster = ProcessCluster(4, ["benchmarks.registry.on_nodes"], run_timeout_s=120.0, log_level="WARNING")
+    cluster = ProcessCluster(4, ["benchmarks.registry.on_nodes"], run_timeout_s=120.0, log_level="WARNING", uvloop=True)
     async with cluster:
         *nodes, newcomer = cluster.nodes
         empty = await newcomer.run(on_nodes.memory)

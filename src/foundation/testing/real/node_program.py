@@ -14,7 +14,8 @@ import json
 import logging
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from io import FileIO
 from typing import Any
 
 from foundation.cluster import Cluster, start_cluster
@@ -29,22 +30,30 @@ def main() -> None:
     with open(os.devnull) as nothing:  # noqa: PTH123 - a device
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    asyncio.run(_Node(commands, answers).run())
+    stream = os.fdopen(commands, "rb", buffering=0)
+    setup: dict[str, Any] = json.loads(stream.readline())
+    with asyncio.Runner(loop_factory=_uvloop() if setup["uvloop"] else None) as runner:
+        runner.run(_Node(stream, answers).run(setup))
+
+
+def _uvloop() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop  # noqa: PLC0415 - it does not exist for every platform
+
+    return uvloop.new_event_loop
 
 
 class _Node:
     """The node of this program."""
 
-    def __init__(self, commands: int, answers: int) -> None:
+    def __init__(self, commands: FileIO, answers: int) -> None:
         self._commands = commands
         self._answers = answers
 
-    async def run(self) -> None:
+    async def run(self, setup: Mapping[str, Any]) -> None:
         commands = asyncio.StreamReader(limit=LONGEST_LINE)
         pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(commands), os.fdopen(self._commands, "rb", buffering=0)
+            lambda: asyncio.StreamReaderProtocol(commands), self._commands
         )
-        setup: dict[str, Any] = json.loads(await commands.readline())
         logging.basicConfig(level=setup["log_level"], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         for module in setup["modules"]:
             importlib.import_module(module)

@@ -39,6 +39,7 @@ class ProcessCluster:
         start_timeout_s: How long a node may take to start.
         run_timeout_s: How long a function that is run on a node may take.
         log_level: From which level on the nodes log.
+        uvloop: Whether the nodes run on uvloop, as those of ``foundation node`` do where it is installed.
         options: Arguments of :func:`foundation.start_cluster` for all nodes. ``fabric``, ``membership``, ``discovery``
             and ``processes`` may be given as mappings: ``membership={"down_after_s": 2}``.
     """
@@ -51,11 +52,13 @@ class ProcessCluster:
         start_timeout_s: float = 20.0,
         run_timeout_s: float = 30.0,
         log_level: str = "INFO",
+        uvloop: bool = False,
         **options: Any,  # noqa: ANN401 - any argument of start_cluster
     ) -> None:
         self._modules = list(modules)
         self._start_timeout_s = start_timeout_s
         self._log_level = log_level
+        self._uvloop = uvloop
         self._options: dict[str, Any] = {"cluster": "static", "cookie": "a test"} | msgspec.to_builtins(options)
         self._nodes = [ProcessNode(f"node-{index}", self._begin, self._until, run_timeout_s) for index in range(nodes)]
         self._changed = asyncio.Event()
@@ -151,7 +154,7 @@ class ProcessCluster:
             node.name, self._prefix(node), self._environment(node), log, self._changed.set, self._tasks
         )
         options = {**self._options, "name": node.name, **self._place(node)}
-        setup = {"modules": self._modules, "log_level": self._log_level, "options": options}
+        setup = {"modules": self._modules, "log_level": self._log_level, "uvloop": self._uvloop, "options": options}
         try:
             await child.set_up(setup, self._start_timeout_s)
         except BaseException as error:
