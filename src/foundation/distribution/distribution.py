@@ -25,9 +25,10 @@ from foundation.distribution.mover import Mover
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.placer import Placer
 from foundation.distribution.places import Places
+from foundation.distribution.rebalancing import Rebalancing
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, CallTimeout, NoSuchNameError
-from foundation.membership import MemberEvent, Membership, MemberStatus
+from foundation.membership import MemberEvent, Membership, MemberStatus, MemberUp
 from foundation.processes import Host, options
 from foundation.registry import NAMES, TERMINATED, Names
 from foundation.replication import Change, Replication, Sync
@@ -66,6 +67,7 @@ class Distribution:
         self._runner = Runner(host, names, self._tasks, self.options, clock)
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
         self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
+        self._rebalancing = Rebalancing(self._runner, self._mover, names, places, self.options)
         self._is_drained = False
         self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
         replication.watch(NAMES, self._changed)
@@ -74,6 +76,8 @@ class Distribution:
     async def __aenter__(self) -> Self:
         self._tasks.keep_running(self._placer.keep_adopting, "adopt")
         self._tasks.keep_running(self._forgetting.run, "forget")
+        if self.options.rebalance:
+            self._tasks.keep_running(self._rebalancing.run, "rebalance")
         return self
 
     async def __aexit__(
@@ -240,6 +244,7 @@ class Distribution:
 
     async def drain(self) -> int:
         """Hand over all children of this node, and take none from now on; return how many are still here."""
+        self._membership.describe(draining=True)
         await self.hand_all_over()
         return len(self._runner)
 
@@ -259,5 +264,6 @@ class Distribution:
 
     def happened(self, event: MemberEvent) -> None:
         """Take what happens to other nodes."""
-        del event
         self._placer.look()
+        if isinstance(event, MemberUp):
+            self._rebalancing.joined()

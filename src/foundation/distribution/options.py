@@ -31,3 +31,12 @@ class DistributionOptions:
 
     forget_after_s: float = 1.0
     """Seconds between looks whether everybody knows of terminated children, so that they can be forgotten."""
+
+    rebalance: bool = False
+    """Whether children move to nodes that join, where placement would have put them. Off, a join moves nothing."""
+
+    rebalance_after_s: float = 10.0
+    """Seconds without another join before children begin to move. More outlasts longer deploys."""
+
+    rebalance_per_s: float = 50.0
+    """Children that a node moves in a second at most when it rebalances. More is sooner done, and disturbs more."""

@@ -20,14 +20,15 @@ OwnStrategy = Callable[[str, Sequence[Member]], Member]
 
 def objection(member: Member, wire_name: str, placement: Placement) -> str | None:
     """Say why a member cannot run a child; None when it can."""
-    if member.status is not MemberStatus.UP:
-        return f"it is {member.status}"
-    if member.degraded:
-        return "its event loop stands still"
-    if placement.node is not None and member.name != placement.node:
-        return f"the child is for {placement.node}"
-    if wire_name not in member.wire_names:
-        return f"it has not imported {wire_name}"
+    conditions = (
+        (member.status is not MemberStatus.UP, f"it is {member.status}"),
+        (member.draining, "it is being drained"),
+        (member.degraded, "its event loop stands still"),
+        (placement.node not in {None, member.name}, f"the child is for {placement.node}"),
+        (wire_name not in member.wire_names, f"it has not imported {wire_name}"),
+    )
+    if (unfit := next((why for is_so, why in conditions if is_so), None)) is not None:
+        return unfit
     if missing := [role for role in placement.roles if role not in member.roles]:
         return f"it lacks the role {missing[0]}"
     lacking = [key for key, value in placement.metadata.items() if member.metadata.get(key) != value]

@@ -76,6 +76,11 @@ class Runner:
         """Count the children."""
         return len(self._runs)
 
+    @property
+    def node(self) -> NodeId:
+        """This node."""
+        return self._host.node_id
+
     def names(self) -> list[str]:
         """Return the names of all children here."""
         return list(self._runs)

@@ -68,6 +68,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, weakref=True, renam
     wire_names: tuple[str, ...] = ()
     processes: int = 0
     observer: bool = False
+    draining: bool = False
     unreachable: tuple[Suspicion, ...] = ()
     gone: tuple[Farewell, ...] = ()
 
@@ -87,6 +88,9 @@ class Member:
     wire_names: frozenset[str] = frozenset()
     processes: int = 0
     """How many processes it runs, as it last told."""
+
+    draining: bool = False
+    """It has handed over what it ran on behalf of all, and takes nothing of that kind."""
 
     degraded: bool = False
     """Its event loop stands still: it answers nobody at the moment and is given no new work."""
@@ -108,6 +112,7 @@ class Member:
             "metadata": facts.metadata.copy(),
             "wire_names": _set_of(facts.wire_names),
             "processes": facts.processes,
+            "draining": facts.draining,
         }
         return cls(node, **(known | changes))
 

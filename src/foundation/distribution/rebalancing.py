@@ -1,0 +1,69 @@
+"""Move children to nodes that have joined, a few at a time, once no more nodes join; only if that is wanted.
+
+Only children that are placed by their names move: of those all nodes say the same, so that no child moves twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from foundation.distribution.messages import Order
+from foundation.distribution.mover import Mover
+from foundation.distribution.options import DistributionOptions
+from foundation.distribution.places import Places
+from foundation.distribution.runner import Runner
+from foundation.registry import Names
+
+logger = logging.getLogger(__name__)
+
+
+class Rebalancing:
+    """Moves children of this node to where they would be put now."""
+
+    def __init__(
+        self, runner: Runner, mover: Mover, names: Names, places: Places, options: DistributionOptions
+    ) -> None:
+        self._runner = runner
+        self._mover = mover
+        self._names = names
+        self._places = places
+        self._options = options
+        self._joins = 0
+        self._joined = asyncio.Event()
+
+    def joined(self) -> None:
+        """Take that a node has joined."""
+        self._joins += 1
+        self._joined.set()
+
+    async def run(self) -> None:
+        """Rebalance after joins, as long as this node runs."""
+        while True:
+            await self._joined.wait()
+            joins = -1
+            while joins != self._joins:
+                joins = self._joins
+                await asyncio.sleep(self._options.rebalance_after_s)
+            self._joined.clear()
+            await self._move(self._due(), joins)
+
+    def _due(self) -> list[Order]:
+        """Return the children of this node that are placed by their names."""
+        orders: list[Order] = []
+        for name in self._runner.names():
+            row, plan = self._names.held_child(name), self._runner.plan_of(name)
+            if row is not None and plan is not None and plan.placement.strategy == "hash":
+                orders.append(Order(name, row.wire_name, row.plan or b""))
+        return orders
+
+    async def _move(self, orders: list[Order], joins: int) -> None:
+        moved = 0
+        for order, node in zip(orders, self._places.choose(orders), strict=True):
+            if node is None or node == self._runner.node or joins != self._joins:  # after another join all is new
+                continue
+            outcome = await self._mover.move(order.name, node)
+            moved += outcome.result == "started"
+            await asyncio.sleep(1 / self._options.rebalance_per_s)
+        if moved:
+            logger.info("%d children were moved to nodes that have joined", moved)
