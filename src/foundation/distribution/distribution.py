@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -28,7 +29,7 @@ from foundation.distribution.runner import Runner
 from foundation.errors import CallError, CallTimeout, NoSuchNameError
 from foundation.membership import MemberEvent, Membership, MemberStatus
 from foundation.processes import Host, options
-from foundation.registry import NAMES, TERMINATED, Names
+from foundation.registry import NAMES, TERMINATED, NameRow, Names
 from foundation.replication import Change, Replication, Sync
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,6 @@ class Distribution:
         self._runner = Runner(host, names, self._tasks, self.options, clock)
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
         self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
-        self._is_drained = False
         self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
         replication.watch(NAMES, self._changed)
         host.build_in(DESK_SERIAL, Desk(self))
@@ -134,44 +134,53 @@ class Distribution:
             return [Outcome("retry", str(error))] * len(orders)
 
     async def stop_child(self, name: str, timeout_s: float | None = None) -> None:
-        """Terminate a child wherever it is; raises NoSuchNameError, CallTimeout."""
-        async with asyncio.timeout(timeout_s or self.options.start_timeout_s):
-            while True:
-                best = self._names.children.best(NAMES + name)
-                if best is None or best[1].serial == TERMINATED:
-                    message = f"no distributed child is named {name!r}"
-                    raise NoSuchNameError(message)
-                if await self._terminate_at(best[0], name):
-                    return
-                await asyncio.sleep(_RETRY_S)  # it is on its way to another node
+        """Terminate a child wherever it is; raises NoSuchNameError, CallTimeout.
 
-    async def _terminate_at(self, node: NodeId, name: str) -> bool:
+        When this returns this node has heard of it itself, so that it does not come back as long as this node lives.
+        """
+        limit_s = timeout_s or self.options.start_timeout_s
+        key, life = NAMES + name, self._life_of(name)
+        with _limited(limit_s, f"child {name!r} was not terminated"):
+            async with asyncio.timeout(limit_s):
+                while (best := self._names.children.best(key)) is not None and _is_alive(best[1], life):
+                    await self._terminate_at(best[0], name)
+                    if (best := self._names.children.best(key)) is not None and _is_alive(best[1], life):
+                        await asyncio.sleep(_RETRY_S)  # its row is on its way, or the child to another node
+
+    def _life_of(self, name: str) -> int:
+        best = self._names.children.best(NAMES + name)
+        if best is None or best[1].serial == TERMINATED:
+            message = f"no distributed child is named {name!r}"
+            raise NoSuchNameError(message)
+        return best[1].life
+
+    async def _terminate_at(self, node: NodeId, name: str) -> None:
         if node == self._host.node_id:
-            return await self.terminate(name)
-        try:
-            return await desk_of(self._host, node).terminate(name)
-        except CallError:
-            return False
+            await self.terminate(name)
+            return
+        with suppress(CallError):  # the rows say what has become of it
+            await desk_of(self._host, node).terminate(name)
 
     async def move_to(self, name: str, node: NodeId, timeout_s: float | None = None) -> Outcome:
         """Have a child move to another node; raises NoSuchNameError, CallTimeout."""
-        async with asyncio.timeout(timeout_s or self.options.start_timeout_s):
-            while True:
-                best = self._names.children.best(NAMES + name)
-                if best is None or best[1].serial == TERMINATED:
-                    message = f"no distributed child is named {name!r}"
-                    raise NoSuchNameError(message)
-                if best[0] == node:
-                    return Outcome("exists")
-                if best[0] == self._host.node_id:
-                    return await self.migrate(name, node)
-                if NAMES + name not in self._names.children.orphans:
-                    return await desk_of(self._host, best[0]).migrate(name, node)
-                await asyncio.sleep(_RETRY_S)
+        limit_s = timeout_s or self.options.start_timeout_s
+        with _limited(limit_s, f"child {name!r} did not come to move"):
+            async with asyncio.timeout(limit_s):
+                while True:
+                    self._life_of(name)
+                    best = self._names.children.best(NAMES + name)
+                    if best is None or best[0] == node:
+                        return Outcome("exists")
+                    if best[0] == self._host.node_id:
+                        return await self.migrate(name, node)
+                    if NAMES + name not in self._names.children.orphans:
+                        desk = options(desk_of(self._host, best[0]), timeout_s=limit_s)
+                        return await desk.migrate(name, node)
+                    await asyncio.sleep(_RETRY_S)
 
     async def hand_all_over(self) -> None:
         """Leave: take no more children, and hand over those that are here, as far as anybody can have them."""
-        self._is_drained = True
+        self._runner.is_drained = True
         try:
             async with asyncio.timeout(self.options.leave_timeout_s):
                 await self._mover.move_all(self._runner.names())
@@ -190,14 +199,12 @@ class Distribution:
 
     async def run(self, orders: list[Order]) -> list[Outcome]:
         """Run children here."""
-        if self._is_drained:
-            return [Outcome("retry", "that node takes no more children")] * len(orders)
         return await self._runner.start_all(orders)
 
     async def take_over(self, hand_over: HandOver) -> Outcome:
         """Let a child go on here."""
-        if self._is_drained or self._membership.me.status is not MemberStatus.UP:
-            return Outcome("failed", "that node takes no more children")
+        if self._runner.is_drained or self._membership.me.status is not MemberStatus.UP:
+            return Outcome("declined", "that node takes no more children")
         if hand_over.source not in self._names.claims.members:
             return Outcome("failed", "that node does not see who hands it over")
         return await self._runner.take_over(hand_over)
@@ -237,3 +244,20 @@ class Distribution:
         """Take what happens to other nodes."""
         del event
         self._placer.look()
+
+
+@contextmanager
+def _limited(limit_s: float, what: str) -> Generator[None]:
+    """Say what it was that took too long."""
+    try:
+        yield
+    except CallTimeout:
+        raise
+    except TimeoutError:
+        message = f"{what} within {limit_s} s"
+        raise CallTimeout(message) from None
+
+
+def _is_alive(row: NameRow, life: int) -> bool:
+    """Tell whether a child lives on in that life."""
+    return row.serial != TERMINATED and row.life == life

@@ -72,5 +72,4 @@ class Forgetting:
             if any(owner != self._me for owner, _ in rows):
                 continue  # somebody has not let go of it yet
             del self._terminated[name]
-            if rows and rows[0][1].serial == TERMINATED:
-                self._names.forget_child(name)
+            self._names.forget_terminated(name)

@@ -207,9 +207,16 @@ class Names(NameLookup):
         self._write(key, taken)
         return True
 
-    def hold_again(self, name: str, row: NameRow) -> None:
-        """Hold a child again that was to be handed over: the row is as it was, in an epoch above that of the taker."""
+    def hold_again(self, name: str, row: NameRow) -> bool:
+        """Hold a child again that was to be handed over: the row is as it was, in an epoch above that of the taker.
+
+        False when it has been terminated meanwhile, there or here.
+        """
+        best = self.children.best(NAMES + name)
+        if best is not None and best[1].life >= row.life and best[1].serial == TERMINATED:
+            return False
         self._write(NAMES + name, msgspec.structs.replace(row, epoch=row.epoch + 2))
+        return True
 
     def run_child(self, name: str, serial: int) -> None:
         """Say which process a child that this node holds has now; none, if ``serial`` is `NOT_RUNNING`."""
@@ -223,8 +230,14 @@ class Names(NameLookup):
             self._write(NAMES + name, ended)
 
     def forget_child(self, name: str) -> None:
-        """Delete the own row about a child: it runs elsewhere, or nobody can take a terminated one for alive."""
-        if self._own(NAMES + name) is not None:
+        """Delete the own row about a child that runs elsewhere, or nowhere; one that says it is terminated stays."""
+        if self.held_child(name) is not None:
+            self._write(NAMES + name, None)
+
+    def forget_terminated(self, name: str) -> None:
+        """Delete the own row about a terminated child, which nobody can take for alive any more."""
+        row = self._own(NAMES + name)
+        if row is not None and row.serial == TERMINATED:
             self._write(NAMES + name, None)
 
     # --- who is in
