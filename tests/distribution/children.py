@@ -12,6 +12,7 @@ from foundation.cluster import Cluster
 from foundation.core.identity import NodeId, ProcessId
 from foundation.distribution import ChildReport
 from foundation.errors import ProcessCrash
+from foundation.processes import EndReason
 from foundation.registry.rows import NameRow
 from foundation.testing import SimulatedCluster, SimulatedNode
 
@@ -92,6 +93,17 @@ async def value(cluster: Cluster, name: str) -> int:
 
 async def migrate(cluster: Cluster, name: str, node: str) -> None:
     await cluster.migrate(name, node)
+
+
+async def migrate_within(cluster: Cluster, name: str, node: str, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await cluster.migrate(name, node)
+
+
+async def end_at_once(cluster: Cluster, name: str) -> None:
+    """Have the process of a child end as if it had crashed, without the error in the log."""
+    row = parts(cluster).names.held_child(name)
+    parts(cluster).host.end(row.serial, "it was told to", EndReason.CRASHED)
 
 
 async def stop(cluster: Cluster, name: str) -> None:

@@ -82,24 +82,38 @@ class Distribution:
     async def start(self, orders: list[Order]) -> list[Outcome]:
         """Have children run somewhere; one outcome for each, none of them `retry`."""
         outcomes: dict[int, Outcome] = {}
-        left = list(range(len(orders)))
+        left = asked = list(range(len(orders)))
         retry_s = _RETRY_S
         last = Outcome("retry", "the members do not agree yet on who is in")
         try:
             async with asyncio.timeout(self.options.start_timeout_s):
                 while left:
-                    for number, outcome in await self._start_once(orders, left):
+                    for number, outcome in await self._start_once(orders, asked):
                         outcomes[number] = outcome
                         last = outcome if outcome.result == "retry" else last
-                    left = [number for number in left if number not in outcomes or outcomes[number].result == "retry"]
+                    left = [number for number in left if not self._is_settled(orders[number], outcomes.get(number))]
                     if left:
                         await asyncio.sleep(retry_s)
                         retry_s = min(2 * retry_s, _MOST_RETRY_S)
+                    asked = [
+                        number
+                        for number in left
+                        if retry_s == _MOST_RETRY_S or number not in outcomes or outcomes[number].result == "retry"
+                    ]
         except TimeoutError:
             limit_s = self.options.start_timeout_s
             message = f"{len(left)} of {len(orders)} children did not start within {limit_s} s: {last.text}"
             raise CallTimeout(message) from None
         return [outcomes[number] for number in range(len(orders))]
+
+    def _is_settled(self, order: Order, outcome: Outcome | None) -> bool:
+        """Tell whether an order needs no more: of a child that runs this node has to have heard itself.
+
+        So a child whose start was confirmed is known here, and lives on when its node and its home die at once.
+        """
+        if outcome is None or outcome.result == "retry":
+            return False
+        return outcome.result not in {"started", "exists"} or self._names.is_followed(order.name)
 
     async def _start_once(self, orders: list[Order], numbers: list[int]) -> list[tuple[int, Outcome]]:
         by_home: dict[NodeId, list[int]] = {}
