@@ -106,6 +106,21 @@ async def end_at_once(cluster: Cluster, name: str) -> None:
     parts(cluster).host.end(row.serial, "it was told to", EndReason.CRASHED)
 
 
+async def nap(cluster: Cluster, name: str, seconds: float) -> None:
+    await cluster.ref(Counter, name).nap(seconds)
+
+
+async def note_all(cluster: Cluster, name: str, many: int, pause_s: float) -> None:
+    """Send numbered casts, one after the other."""
+    for number in range(many):
+        await foundation.cast(cluster.ref(Counter, name).note, number)
+        await asyncio.sleep(pause_s)
+
+
+async def notes(cluster: Cluster, name: str) -> list[int]:
+    return await cluster.ref(Counter, name).notes()
+
+
 async def stop(cluster: Cluster, name: str) -> None:
     await cluster.stop_process(cluster.ref(Counter, name))
 

@@ -90,6 +90,28 @@ def test_a_moved_child_takes_its_state_along() -> None:
     simulate(scenario, 3, seed=1)
 
 
+def test_casts_follow_a_child_that_is_moved() -> None:
+    """Casts that wait when it is moved, and those that come where it was, are handled once and in their order."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.nodes[0].run(c.start, "it")
+        first = await c.owner(cluster, "it")
+        target, other = c.others(cluster, first)
+        napping = asyncio.ensure_future(other.run(c.nap, "it", 0.5))
+        await asyncio.sleep(0.1)
+        moving = asyncio.ensure_future(other.run(c.migrate, "it", target.name))
+        await asyncio.sleep(0.1)
+        await other.run(c.note_all, "it", 40, 0.02)
+        await asyncio.gather(napping, moving)
+        await asyncio.sleep(1)
+        assert await c.owner(cluster, "it") is target
+        notes = await other.run(c.notes, "it")
+        assert sorted(notes) == list(range(40))
+        assert notes[:20] == list(range(20))
+
+    simulate(scenario, 3, seed=1)
+
+
 def test_a_child_that_cannot_begin_there_goes_on_here() -> None:
     """A move to a node that cannot run it fails, and nothing is lost."""
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from foundation.core.identity import NodeId
+from msgspec.structs import replace
+
+from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.distribution.desk import desk_of
 from foundation.distribution.messages import HandOver, Order, Outcome
@@ -20,7 +23,7 @@ from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, FoundationError, NodeDown, NotDelivered
-from foundation.processes import EndReason, Hook, Host, Process, options
+from foundation.processes import Cast, Forward, Hook, Host, Message, Process, options
 from foundation.registry import NameRow, Names
 
 logger = logging.getLogger(__name__)
@@ -157,12 +160,35 @@ class Mover:
         try:
             outcome = await self._hand_over(name, row, node, state)
             if outcome.result == "started":
-                self._host.end(row.serial, f"moved to node {node[:8]}", EndReason.MOVED)
+                forward = self._forwarding(name, ProcessId(self._host.node_id, row.serial))
+                self._host.moved(row.serial, f"moved to node {node[:8]}", forward)
             if (awaited := self._awaited.get(row.serial)) is not None and not awaited.done():
                 awaited.set_result(outcome)
         finally:
             self._handing_over.discard(row.serial)
         return outcome
+
+    def _forwarding(self, name: str, was: ProcessId) -> Forward:
+        """Return what sends casts after a child, in the order in which they come here."""
+        waiting: deque[Cast | Message] = deque()
+
+        async def send_on() -> None:
+            try:
+                target = await self._host.follow(name, was)
+                while waiting:
+                    frame = waiting[0]
+                    await self._host.post(target, replace(frame, serial=target.serial))
+                    waiting.popleft()
+            except FoundationError as error:
+                logger.warning("%d casts to child %s are lost: %s", len(waiting), name, error)
+                waiting.clear()
+
+        def forward(frame: Cast | Message) -> None:
+            waiting.append(frame)
+            if len(waiting) == 1:
+                self._tasks.start(send_on(), f"send casts after {name}")
+
+        return forward
 
     async def _snapshot(self, process: Process) -> bytes | None:
         snapshot: Callable[[], Any] | None = getattr(process, "snapshot", None)
