@@ -21,9 +21,10 @@ test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: simulate
-simulate: .dev ## Look for faults by seeded schedules, for example: make simulate SEEDS=500 (FROM=, PLANT=, SEED=, KEEP=)
+simulate: .dev ## Look for faults by seeded schedules, for example: make simulate SEEDS=500 (FROM=, PLANT=, SEED=, KEEP=, SCENARIO=)
 	@$(BIN)/python -m tests.simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) \
-		$(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP)) $(if $(PLANT),--plant '$(PLANT)')
+		$(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP)) $(if $(PLANT),--plant '$(PLANT)') \
+		$(if $(SCENARIO),--scenario $(SCENARIO))
 
 .PHONY: explore
 explore: .dev ## Explore more interleavings of the registry than the tests do (some minutes; ARGS: states per scenario)

@@ -1,7 +1,8 @@
 """Look for faults of the library by schedules: ``make simulate SEEDS=500``.
 
 ``FROM=1000`` begins at another seed, ``SEED=123`` plays one and shows all of it, ``KEEP=3,7`` only those of its steps,
-``PLANT=name`` puts a fault into the library first; ``PLANT=?`` lists those that there are.
+``PLANT=name`` puts a fault into the library first; ``PLANT=?`` lists those that there are. ``SCENARIO=children`` plays
+that one only, which ``SEED`` needs where it is not that of nodes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from foundation.testing.schedules import FAULTS, Outcome, play_seed, shrunk
 from tests.replication.model import play_many as play_many_tables
 from tests.simulate.farm import Harvest, play_many
 from tests.simulate.plants import PLANTS, planted
-from tests.simulate.scenario import make_scenario
+from tests.simulate.scenarios import SCENARIOS, scenario_for
 
 _PROGRESS_S = 30.0
 _SHRINK_S = 60.0
@@ -46,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="play this one, and show everything")
     parser.add_argument("--keep", type=_numbers, help="the steps to play, like 3,7,9")
     parser.add_argument("--plant", default="", help="a fault to put into the library; ? lists them")
+    parser.add_argument("--scenario", choices=SCENARIOS, help="which scenario; all of them one after the other")
     return parser.parse_args()
 
 
@@ -55,26 +57,29 @@ def _numbers(text: str) -> list[int]:
 
 def _one(given: argparse.Namespace) -> int:
     with planted(given.plant):
-        outcome = play_seed(given.seed, make_scenario, given.keep)
+        outcome = play_seed(given.seed, SCENARIOS[given.scenario or scenario_for(given.plant)], given.keep)
     print(outcome.report(events=None))  # noqa: T201
     return int(outcome.failed)
 
 
 def _many(given: argparse.Namespace) -> int:
     console = Console(soft_wrap=True, highlight=False)
-    began = time.monotonic()
-    harvest = play_many(range(given.first, given.first + given.seeds), given.plant, _progress(console, given.seeds))
-    if harvest.failed is not None:
-        _tell_failure(console, harvest.failed, given.plant)
-        return 1
-    console.print(_table(harvest))
+    names = [scenario_for(given.plant)] if given.plant else list(SCENARIOS)
+    for name in [given.scenario] if given.scenario else names:
+        began = time.monotonic()
+        seeds = range(given.first, given.first + given.seeds)
+        harvest = play_many(seeds, given.plant, _progress(console, given.seeds), name)
+        if harvest.failed is not None:
+            _tell_failure(console, harvest.failed, given.plant, name)
+            return 1
+        console.print(_table(harvest))
+        took_s = time.monotonic() - began
+        console.print(
+            f"{name}: {harvest.played} schedules, {harvest.virtual_s / 3600:.1f} h of virtual time: everything held. "
+            f"{took_s:.0f} s, {took_s / max(harvest.played, 1):.2f} s each"
+        )
     if not given.plant:
         _play_tables(console, given.first, max(given.seeds, _LEAST_TABLES))
-    took_s = time.monotonic() - began
-    console.print(
-        f"{harvest.played} schedules, {harvest.virtual_s / 3600:.1f} h of virtual time: everything held. "
-        f"{took_s:.0f} s, {took_s / max(harvest.played, 1):.2f} s each"
-    )
     return 0
 
 
@@ -100,16 +105,17 @@ def _progress(console: Console, seeds: int) -> Callable[[Harvest], None]:
     return progress
 
 
-def _tell_failure(console: Console, failed: Outcome, plant: str) -> None:
+def _tell_failure(console: Console, failed: Outcome, plant: str, scenario: str) -> None:
     seed = failed.schedule.seed
     console.print(f"seed {seed}: {failed.invariant} does not hold. Leaving out steps that it does not take ...")
     with planted(plant):
-        smallest = shrunk(failed, make_scenario, _SHRINK_S)
+        smallest = shrunk(failed, SCENARIOS[scenario], _SHRINK_S)
     console.print(smallest.report(), markup=False)
     plant = f" PLANT={plant}" if plant else ""
     kept = smallest.schedule.kept
     keep = f" KEEP={','.join(map(str, kept))}" if kept is not None else ""
-    console.print(f"to see it again:  make simulate SEED={seed}{plant}{keep}", markup=False)
+    chosen = f" SCENARIO={scenario}" if scenario != "nodes" else ""
+    console.print(f"to see it again:  make simulate SEED={seed}{chosen}{plant}{keep}", markup=False)
 
 
 def _table(harvest: Harvest) -> Table:

@@ -59,7 +59,7 @@ class Operations:
 
     async def call(self, cluster: SimulatedCluster, chance: Random, channel: ChannelName = "events") -> None:
         """Make some calls at once, to some desks."""
-        node = _somebody(cluster, chance)
+        node = somebody(cluster, chance)
         targets = [self._target(cluster, chance, self._ledger.desks) for _ in range(chance.randint(1, 8))]
         limits = [chance.choice([0.05, 0.5, 2.0, 5.0]) for _ in targets]
 
@@ -77,7 +77,7 @@ class Operations:
 
     async def bulk_call(self, cluster: SimulatedCluster, chance: Random) -> None:
         """Make calls with large arguments, which take many packets and fill the window."""
-        node, target = _somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
+        node, target = somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
         channel: ChannelName = chance.choice(["data", "events"])
         size, many = chance.choice(_LOADS), chance.randint(1, 3)
         timeout_s = chance.choice([0.5, 5.0])
@@ -94,7 +94,7 @@ class Operations:
 
     async def slow_call(self, cluster: SimulatedCluster, chance: Random) -> None:
         """Call handlers that sleep, some beyond the deadline."""
-        node, target = _somebody(cluster, chance), self._target(cluster, chance, self._ledger.sleepers)
+        node, target = somebody(cluster, chance), self._target(cluster, chance, self._ledger.sleepers)
         naps = [chance.uniform(0.0, 2.0) for _ in range(chance.randint(1, 5))]
         timeout_s, aside = chance.choice([0.1, 1.0, 4.0]), chance.random() < 0.5
 
@@ -111,7 +111,7 @@ class Operations:
 
     async def cancelled_call(self, cluster: SimulatedCluster, chance: Random) -> None:
         """Cancel calls that are on their way, at work, or about to be answered."""
-        node, target = _somebody(cluster, chance), self._target(cluster, chance, self._ledger.sleepers)
+        node, target = somebody(cluster, chance), self._target(cluster, chance, self._ledger.sleepers)
         naps = [(chance.uniform(0.0, 1.0), chance.uniform(0.0, 1.0)) for _ in range(chance.randint(1, 5))]
         aside = chance.random() < 0.5
 
@@ -131,7 +131,7 @@ class Operations:
 
     async def nested_call(self, cluster: SimulatedCluster, chance: Random) -> None:
         """Call a desk that calls another one."""
-        node, target = _somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
+        node, target = somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
         other = self._target(cluster, chance, self._ledger.desks)
         timeout_s = chance.choice([0.5, 5.0])
 
@@ -144,7 +144,7 @@ class Operations:
 
     async def cast(self, cluster: SimulatedCluster, chance: Random, channel: ChannelName = "events") -> None:
         """Send numbered casts, one after the other."""
-        node, target = _somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
+        node, target = somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
         many, pause_s = chance.randint(1, 40), chance.choice([0.0, 0.0, 0.02, 0.2])
         await node.run(self._cast, target, channel, many, pause_s)
 
@@ -154,7 +154,7 @@ class Operations:
 
     async def stream(self, cluster: SimulatedCluster, chance: Random) -> None:
         """Read a stream, sometimes not to its end."""
-        node, target = _somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
+        node, target = somebody(cluster, chance), self._target(cluster, chance, self._ledger.desks)
         most, wanted = chance.randint(0, 600), chance.randint(1, 900)
         pause_s = chance.choice([0.0, 0.0, 0.05])
 
@@ -173,7 +173,7 @@ class Operations:
 
     async def start_and_stop(self, cluster: SimulatedCluster, chance: Random) -> None:
         """Start a process with a name on some node, call it by its name from another, and stop it."""
-        node, other = _somebody(cluster, chance), _somebody(cluster, chance)
+        node, other = somebody(cluster, chance), somebody(cluster, chance)
         name, timeout_s = f"temp-{chance.getrandbits(64)}", chance.choice([0.5, 5.0])
         where = chance.choice([one.node_id for one in cluster.nodes if one.runs])
 
@@ -251,7 +251,7 @@ class Operations:
             await asyncio.sleep(pause_s)
 
 
-def _somebody(cluster: SimulatedCluster, chance: Random) -> SimulatedNode:
+def somebody(cluster: SimulatedCluster, chance: Random) -> SimulatedNode:
     """Pick a node that can do something."""
     able = [node for node in cluster.nodes if node.runs and not node.is_paused]
     if not able:

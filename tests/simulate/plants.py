@@ -27,9 +27,7 @@ from foundation.processes.calling.deadlines import Deadlines
 from foundation.processes.messages import Cast
 from foundation.processes.serving.requests import Requests
 from foundation.replication import sync
-
-Change = tuple[Any, str, Any]
-"""Of what, which attribute, what instead."""
+from tests.simulate.children.plants import CHILD_PLANTS, Change
 
 
 def _around(owner: Any, name: str, make: Callable[[Any], Any]) -> Change:
@@ -280,7 +278,7 @@ PLANTS: dict[str, Callable[[], Iterator[Change]]] = {
         bare_error,
         strict_start,
     )
-}
+} | CHILD_PLANTS
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Wiring:
             case MemberLeft():
                 self.host.node_left(node)
                 self._hide(node)
-                if self.names.children.concerns(node):  # children that it did not hand over, or terminated ones
+                if self.names.children.has_any(node):  # not handed over, or terminated, which is not to be unlearnt
                     self.replication.lost(node)
                 else:
                     self.replication.left(node)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +30,7 @@ from foundation.distribution.runner import Runner
 from foundation.errors import CallError, CallTimeout, NoSuchNameError
 from foundation.membership import MemberEvent, Membership, MemberStatus, MemberUp
 from foundation.processes import Host, options
-from foundation.registry import NAMES, TERMINATED, Names
+from foundation.registry import NAMES, TERMINATED, NameRow, Names
 from foundation.replication import Change, Replication, Sync
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,6 @@ class Distribution:
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
         self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
         self._rebalancing = Rebalancing(self._runner, self._mover, names, places, self.options)
-        self._is_drained = False
         self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
         replication.watch(NAMES, self._changed)
         host.build_in(DESK_SERIAL, Desk(self))
@@ -90,24 +89,38 @@ class Distribution:
     async def start(self, orders: list[Order]) -> list[Outcome]:
         """Have children run somewhere; one outcome for each, none of them `retry`."""
         outcomes: dict[int, Outcome] = {}
-        left = list(range(len(orders)))
+        left = asked = list(range(len(orders)))
         retry_s = _RETRY_S
         last = Outcome("retry", "the members do not agree yet on who is in")
         try:
             async with asyncio.timeout(self.options.start_timeout_s):
                 while left:
-                    for number, outcome in await self._start_once(orders, left):
+                    for number, outcome in await self._start_once(orders, asked):
                         outcomes[number] = outcome
                         last = outcome if outcome.result == "retry" else last
-                    left = [number for number in left if number not in outcomes or outcomes[number].result == "retry"]
+                    left = [number for number in left if not self._is_settled(orders[number], outcomes.get(number))]
                     if left:
                         await asyncio.sleep(retry_s)
                         retry_s = min(2 * retry_s, _MOST_RETRY_S)
+                    asked = [
+                        number
+                        for number in left
+                        if retry_s == _MOST_RETRY_S or number not in outcomes or outcomes[number].result == "retry"
+                    ]
         except TimeoutError:
             limit_s = self.options.start_timeout_s
             message = f"{len(left)} of {len(orders)} children did not start within {limit_s} s: {last.text}"
             raise CallTimeout(message) from None
         return [outcomes[number] for number in range(len(orders))]
+
+    def _is_settled(self, order: Order, outcome: Outcome | None) -> bool:
+        """Tell whether an order needs no more: of a child that runs this node has to have heard itself.
+
+        So a child whose start was confirmed is known here, and lives on when its node and its home die at once.
+        """
+        if outcome is None or outcome.result == "retry":
+            return False
+        return outcome.result not in {"started", "exists"} or self._names.is_followed(order.name)
 
     async def _start_once(self, orders: list[Order], numbers: list[int]) -> list[tuple[int, Outcome]]:
         by_home: dict[NodeId, list[int]] = {}
@@ -142,47 +155,56 @@ class Distribution:
             return [Outcome("retry", str(error))] * len(orders)
 
     async def stop_child(self, name: str, timeout_s: float | None = None) -> None:
-        """Terminate a child wherever it is; raises NoSuchNameError, CallTimeout."""
-        async with asyncio.timeout(timeout_s or self.options.start_timeout_s):
-            while True:
-                best = self._names.children.best(NAMES + name)
-                if best is None or best[1].serial == TERMINATED:
-                    message = f"no distributed child is named {name!r}"
-                    raise NoSuchNameError(message)
-                if await self._terminate_at(best[0], name):
-                    return
-                await asyncio.sleep(_RETRY_S)  # it is on its way to another node
+        """Terminate a child wherever it is; raises NoSuchNameError, CallTimeout.
 
-    async def _terminate_at(self, node: NodeId, name: str) -> bool:
+        When this returns this node has heard of it itself, so that it does not come back as long as this node lives.
+        """
+        limit_s = timeout_s or self.options.start_timeout_s
+        key, life = NAMES + name, self._life_of(name)
+        with _limited(limit_s, f"child {name!r} was not terminated"):
+            async with asyncio.timeout(limit_s):
+                while (best := self._names.children.best(key)) is not None and _is_alive(best[1], life):
+                    await self._terminate_at(best[0], name)
+                    if (best := self._names.children.best(key)) is not None and _is_alive(best[1], life):
+                        await asyncio.sleep(_RETRY_S)  # its row is on its way, or the child to another node
+
+    def _life_of(self, name: str) -> int:
+        best = self._names.children.best(NAMES + name)
+        if best is None or best[1].serial == TERMINATED:
+            message = f"no distributed child is named {name!r}"
+            raise NoSuchNameError(message)
+        return best[1].life
+
+    async def _terminate_at(self, node: NodeId, name: str) -> None:
         if node == self._host.node_id:
-            return await self.terminate(name)
-        try:
-            return await desk_of(self._host, node).terminate(name)
-        except CallError:
-            return False
+            await self.terminate(name)
+            return
+        with suppress(CallError):  # the rows say what has become of it
+            await desk_of(self._host, node).terminate(name)
 
     async def move_to(self, name: str, node: NodeId, timeout_s: float | None = None) -> Outcome:
         """Have a child move to another node; raises NoSuchNameError, CallTimeout."""
-        async with asyncio.timeout(timeout_s or self.options.start_timeout_s):
-            while True:
-                best = self._names.children.best(NAMES + name)
-                if best is None or best[1].serial == TERMINATED:
-                    message = f"no distributed child is named {name!r}"
-                    raise NoSuchNameError(message)
-                if best[0] == node:
-                    return Outcome("exists")
-                if best[0] == self._host.node_id:
-                    return await self.migrate(name, node)
-                if NAMES + name not in self._names.children.orphans:
-                    return await desk_of(self._host, best[0]).migrate(name, node)
-                await asyncio.sleep(_RETRY_S)
+        limit_s = timeout_s or self.options.start_timeout_s
+        with _limited(limit_s, f"child {name!r} did not come to move"):
+            async with asyncio.timeout(limit_s):
+                while True:
+                    self._life_of(name)
+                    best = self._names.children.best(NAMES + name)
+                    if best is None or best[0] == node:
+                        return Outcome("exists")
+                    if best[0] == self._host.node_id:
+                        return await self.migrate(name, node)
+                    if NAMES + name not in self._names.children.orphans:
+                        desk = options(desk_of(self._host, best[0]), timeout_s=limit_s)
+                        return await desk.migrate(name, node)
+                    await asyncio.sleep(_RETRY_S)
 
     async def hand_all_over(self) -> None:
         """Leave: take no more children, hand over those that are here as far as anybody can have them, and go quietly.
 
         Quietly: only when nobody sends calls to children that were here.
         """
-        self._is_drained = True
+        self._runner.is_drained = True
         if not (names := self._runner.names()):
             return
         try:
@@ -218,14 +240,12 @@ class Distribution:
 
     async def run(self, orders: list[Order]) -> list[Outcome]:
         """Run children here."""
-        if self._is_drained:
-            return [Outcome("retry", "that node takes no more children")] * len(orders)
         return await self._runner.start_all(orders)
 
     async def take_over(self, hand_over: HandOver) -> Outcome:
         """Let a child go on here."""
-        if self._is_drained or self._membership.me.status is not MemberStatus.UP:
-            return Outcome("failed", "that node takes no more children")
+        if self._runner.is_drained or self._membership.me.status is not MemberStatus.UP:
+            return Outcome("declined", "that node takes no more children")
         if hand_over.source not in self._names.claims.members:
             return Outcome("failed", "that node does not see who hands it over")
         return await self._runner.take_over(hand_over)
@@ -267,3 +287,20 @@ class Distribution:
         self._placer.look()
         if isinstance(event, MemberUp):
             self._rebalancing.joined()
+
+
+@contextmanager
+def _limited(limit_s: float, what: str) -> Generator[None]:
+    """Say what it was that took too long."""
+    try:
+        yield
+    except CallTimeout:
+        raise
+    except TimeoutError:
+        message = f"{what} within {limit_s} s"
+        raise CallTimeout(message) from None
+
+
+def _is_alive(row: NameRow, life: int) -> bool:
+    """Tell whether a child lives on in that life."""
+    return row.serial != TERMINATED and row.life == life

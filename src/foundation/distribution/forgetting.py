@@ -74,5 +74,4 @@ class Forgetting:
             if mine is not None and mine.serial == TERMINATED and rows:
                 continue  # somebody has not let go of it yet
             del self._gone[name]
-            if mine is not None and mine.serial in _WORD_OF_WHO_IS_NOT_HERE:
-                self._names.forget_child(name)
+            self._names.forget_gone(name)

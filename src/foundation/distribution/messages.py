@@ -9,9 +9,9 @@ from msgspec import Struct
 from foundation.core.identity import NodeId, ProcessId
 from foundation.registry import NameRow
 
-Result = Literal["started", "exists", "conflict", "taken", "retry", "failed", "nowhere"]
-"""It runs now; it ran already; it is another child; the name is no child's; ask again, or another node; its start
-failed; no node can run it."""
+Result = Literal["started", "exists", "conflict", "taken", "retry", "declined", "failed", "nowhere"]
+"""It runs now; it ran already; it is another child; the name is no child's; ask again; that node takes no
+more, so ask another one; its start failed; no node can run it."""
 
 
 class Order(Struct, array_like=True, frozen=True):

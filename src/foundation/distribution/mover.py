@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from foundation.core.identity import NodeId
+from msgspec.structs import replace
+
+from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.distribution.desk import desk_of
 from foundation.distribution.messages import HandOver, Order, Outcome
@@ -20,7 +23,7 @@ from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, FoundationError, NodeDown, NotDelivered
-from foundation.processes import EndReason, Hook, Host, Process, options
+from foundation.processes import Cast, Forward, Hook, Host, Message, Process, options
 from foundation.registry import NameRow, Names
 
 logger = logging.getLogger(__name__)
@@ -46,9 +49,11 @@ class Mover:
         self._runner = runner
         self._tasks = tasks
         self._options = options
-        self._moving: dict[str, asyncio.Future[Outcome]] = {}
+        self._moving: dict[str, asyncio.Task[Outcome]] = {}
         self._awaited: dict[int, asyncio.Future[Outcome]] = {}
         """What becomes of the processes that are to be moved once they come to it."""
+        self._handing_over: set[int] = set()
+        """Processes of which the other node has been told: it has the last word, even if they end meanwhile."""
         self._at_once = asyncio.Semaphore(options.moves_at_once)
         runner.wants_to_leave = self._leave_elsewhere
         host.ended.append(self._ended)
@@ -61,39 +66,49 @@ class Mover:
             return Outcome("failed", f"{name!r} is not here")
         if node == self._host.node_id:
             return Outcome("exists", "it is there already")
-        self._moving[name] = done = asyncio.get_running_loop().create_future()
-        try:
-            async with self._at_once:
-                outcome = await self._move(name, node)
-        except BaseException as error:
-            done.set_result(Outcome("failed", f"{type(error).__name__}: {error}"))
-            raise
-        else:
-            done.set_result(outcome)
-        finally:
-            del self._moving[name]
-        return outcome
+        task = self._moving[name] = self._tasks.start(self._move_in_turn(name, node), f"move {name}")
+        task.add_done_callback(lambda _: self._moving.pop(name, None))
+        return await asyncio.shield(task)  # half a move is none, whoever loses interest in it
 
     async def move_all(self, names: Iterable[str]) -> int:
-        """Hand over children to whoever is to have them now; return how many could not be."""
+        """Hand over children to whoever is to have them now, and takes them; return how many could not be."""
+        declined: dict[str, set[NodeId]] = {}
+        left, moved, wanted = list(names), 0, 0
+        while left:
+            outcomes = await self._move_each(left, declined)
+            wanted = wanted or len(outcomes)
+            moved += sum(outcome.result == "started" for outcome in outcomes.values())
+            left = [name for name, outcome in outcomes.items() if outcome.result == "declined"]
+        return wanted - moved
+
+    # --- inside
+
+    async def _move_each(self, names: Iterable[str], declined: dict[str, set[NodeId]]) -> dict[str, Outcome]:
+        """Move children; return what came of each, and note who takes none."""
         orders = [
             Order(name, row.wire_name, row.plan or b"")
             for name in names
             if (row := self._names.held_child(name)) is not None
         ]
-        me = {self._host.node_id}
-        chosen = self._places.choose(orders, lambda _order: me)
-        moves = [
-            self._tasks.start(self.move(order.name, node), f"move {order.name}")
+        me = self._host.node_id
+        chosen = self._places.choose(orders, lambda order: {me, *declined.get(order.name, ())})
+        moves = {
+            order.name: (node, self._tasks.start(self.move(order.name, node), f"have {order.name} moved"))
             for order, node in zip(orders, chosen, strict=True)
             if node is not None
-        ]
+        }
         if moves:
-            await asyncio.wait(moves)
-        moved = sum(move.result().result == "started" for move in moves if not move.cancelled())
-        return len(orders) - moved
+            await asyncio.wait([move for _, move in moves.values()])
+        outcomes = {order.name: Outcome("nowhere") for order in orders}
+        for name, (node, move) in moves.items():
+            outcomes[name] = Outcome("failed") if move.cancelled() else move.result()
+            if outcomes[name].result == "declined":
+                declined.setdefault(name, set()).add(node)
+        return outcomes
 
-    # --- inside
+    async def _move_in_turn(self, name: str, node: NodeId) -> Outcome:
+        async with self._at_once:
+            return await self._move(name, node)
 
     def _leave_elsewhere(self, name: str) -> None:
         self._tasks.start(self.move_all([name]), f"leave {name} to another node")
@@ -127,7 +142,7 @@ class Mover:
 
     def _ended(self, serial: int, how: object) -> None:
         outcome = self._awaited.get(serial)
-        if outcome is not None and not outcome.done():
+        if outcome is not None and not outcome.done() and serial not in self._handing_over:
             outcome.set_result(Outcome("failed", str(how)))
 
     async def _hand_over_process(self, name: str, serial: int, process: Process, node: NodeId) -> Outcome:
@@ -135,11 +150,45 @@ class Mover:
         if row is None or row.serial != serial:
             return Outcome("failed", f"{name!r} is not here any more")
         state = await self._snapshot(process)
+        self._handing_over.add(serial)
         self._runner.hand_over(name)
-        outcome = await self._hand_over(name, row, node, state)
-        if outcome.result == "started":
-            self._host.end(serial, f"moved to node {node[:8]}", EndReason.MOVED)
+        work = self._tasks.start(self._finish(name, row, node, state), f"hand over {name}")
+        return await asyncio.shield(work)  # the process may be cancelled
+
+    async def _finish(self, name: str, row: NameRow, node: NodeId, state: bytes | None) -> Outcome:
+        """Hand over a child with a process, whatever becomes of that."""
+        try:
+            outcome = await self._hand_over(name, row, node, state)
+            if outcome.result == "started":
+                forward = self._forwarding(name, ProcessId(self._host.node_id, row.serial))
+                self._host.moved(row.serial, f"moved to node {node[:8]}", forward)
+            if (awaited := self._awaited.get(row.serial)) is not None and not awaited.done():
+                awaited.set_result(outcome)
+        finally:
+            self._handing_over.discard(row.serial)
         return outcome
+
+    def _forwarding(self, name: str, was: ProcessId) -> Forward:
+        """Return what sends casts after a child, in the order in which they come here."""
+        waiting: deque[Cast | Message] = deque()
+
+        async def send_on() -> None:
+            try:
+                target = await self._host.follow(name, was)
+                while waiting:
+                    frame = waiting[0]
+                    await self._host.post(target, replace(frame, serial=target.serial))
+                    waiting.popleft()
+            except FoundationError as error:
+                logger.warning("%d casts to child %s are lost: %s", len(waiting), name, error)
+                waiting.clear()
+
+        def forward(frame: Cast | Message) -> None:
+            waiting.append(frame)
+            if len(waiting) == 1:
+                self._tasks.start(send_on(), f"send casts after {name}")
+
+        return forward
 
     async def _snapshot(self, process: Process) -> bytes | None:
         snapshot: Callable[[], Any] | None = getattr(process, "snapshot", None)

@@ -25,6 +25,12 @@ from foundation.registry import NAMES, TERMINATED, Names
 
 logger = logging.getLogger(__name__)
 
+_ROW_S = 0.05
+"""Seconds that the row of a child takes, which has begun to run at another node, until that is asked again."""
+
+
+_Beginning = tuple[Order, asyncio.Future[Outcome]]
+
 
 @dataclass(slots=True)
 class _Trouble:
@@ -34,6 +40,7 @@ class _Trouble:
     not_before: float = 0.0
     excluded: set[NodeId] = field(default_factory=set[NodeId])
     why: str = ""
+    last_error: str = ""
 
 
 class Placer:
@@ -56,7 +63,7 @@ class Placer:
         self._tasks = tasks
         self._options = options
         self._clock = clock
-        self._beginning: dict[str, tuple[Order, asyncio.Future[Outcome]]] = {}
+        self._beginning: dict[str, _Beginning] = {}
         """Children that are being started for the first time, on behalf of this node."""
         self._adopting: set[str] = set()
         self._troubles: dict[str, _Trouble] = {}
@@ -84,10 +91,10 @@ class Placer:
         """Find places for new children; one outcome for each."""
         outcomes: dict[int, Outcome] = {}
         new: list[int] = []
-        awaited: dict[int, asyncio.Future[Outcome]] = {}
+        awaited: dict[int, _Beginning] = {}
         for number, order in enumerate(orders):
             known = self._known(order)
-            if isinstance(known, asyncio.Future):
+            if isinstance(known, tuple):
                 awaited[number] = known
             elif known is not None:
                 outcomes[number] = known
@@ -100,19 +107,17 @@ class Placer:
             for number in new:
                 _, future = self._beginning.pop(orders[number].name)
                 future.set_result(outcomes.get(number, Outcome("retry")))
-        for number, future in awaited.items():
-            outcome = await asyncio.shield(future)
-            outcomes[number] = Outcome("exists") if outcome.result == "started" else outcome
+        for number, beginning in awaited.items():
+            outcomes[number] = await _once_begun(beginning, orders[number])
         return [outcomes[number] for number in range(len(orders))]
 
-    def _known(self, order: Order) -> Outcome | asyncio.Future[Outcome] | None:
+    def _known(self, order: Order) -> Outcome | _Beginning | None:
         """Return what is clear about an order without starting anything."""
         key = NAMES + order.name
         if self._names.claims.home(key) != self._host.node_id:
             return Outcome("retry", "the home of its name is another node")
         if (beginning := self._beginning.get(order.name)) is not None:
-            is_same = (beginning[0].plan, beginning[0].wire_name) == (order.plan, order.wire_name)
-            return beginning[1] if is_same else Outcome("conflict")
+            return beginning
         best = self._names.children.best(key)
         if best is not None and best[1].serial != TERMINATED:
             row = best[1]
@@ -122,19 +127,32 @@ class Placer:
         return None
 
     async def _run(self, orders: list[Order]) -> list[Outcome]:
-        """Have children run where they are to; one outcome for each."""
-        try:
-            chosen = self._places.choose(orders)
-        except FoundationError as error:
-            return [Outcome("failed", str(error))] * len(orders)
-        outcomes: dict[int, Outcome] = {
-            number: Outcome("nowhere", self._places.objections(orders[number]))
+        """Have children run where they are to, or where they are taken; one outcome for each."""
+        outcomes: dict[int, Outcome] = {}
+        declined: dict[str, set[NodeId]] = {}
+        left = list(range(len(orders)))
+        while left:
+            some = [orders[number] for number in left]
+            try:
+                chosen = self._places.choose(some, lambda order: declined.get(order.name, ()))
+            except FoundationError as error:
+                return [Outcome("failed", str(error))] * len(orders)
+            for at, outcome in await self._outcomes(some, chosen):
+                outcomes[left[at]] = outcome
+                if outcome.result == "declined" and (node := chosen[at]) is not None:
+                    declined.setdefault(some[at].name, set()).add(node)
+            left = [number for number in left if outcomes[number].result == "declined"]
+        return [outcomes[number] for number in range(len(orders))]
+
+    async def _outcomes(self, orders: list[Order], chosen: list[NodeId | None]) -> list[tuple[int, Outcome]]:
+        found = [
+            (number, Outcome("nowhere", self._places.objections(orders[number])))
             for number, node in enumerate(chosen)
             if node is None
-        }
+        ]
         for numbers, results in await self._run_each(orders, chosen):
-            outcomes |= dict(zip(numbers, results, strict=True))
-        return [outcomes[number] for number in range(len(orders))]
+            found += zip(numbers, results, strict=True)
+        return found
 
     async def _run_each(
         self, orders: list[Order], chosen: list[NodeId | None]
@@ -201,7 +219,9 @@ class Placer:
                     self._failed(orders[number], None, self._places.objections(orders[number]))
             for numbers, outcomes in await self._run_each(orders, chosen):
                 for number, outcome in zip(numbers, outcomes, strict=True):
-                    if outcome.result not in {"started", "exists", "taken"}:
+                    if outcome.result in {"started", "exists", "taken"}:
+                        self._expect(orders[number], f"{outcome.result}: {outcome.text}")
+                    else:
                         self._failed(orders[number], chosen[number], f"{outcome.result}: {outcome.text}")
         finally:
             self._adopting.difference_update(order.name for order in orders)
@@ -211,12 +231,21 @@ class Placer:
         trouble = self._troubles.get(NAMES + order.name)
         return set() if trouble is None else trouble.excluded
 
+    def _expect(self, order: Order, why: str) -> None:
+        """Wait a little for the row of who has a child now."""
+        if NAMES + order.name in self._names.children.orphans:
+            trouble = self._troubles.setdefault(NAMES + order.name, _Trouble())
+            trouble.why, trouble.not_before = why, self._clock.now() + _ROW_S
+
     def _failed(self, order: Order, node: NodeId | None, why: str) -> None:
         """Try another node at once, and all of them again after a while."""
         trouble = self._troubles.setdefault(NAMES + order.name, _Trouble())
+        if node is None and trouble.excluded:  # by those who could not start it
+            why = f"{why}; {trouble.last_error}"
         trouble.why = why
         if node is not None and node not in trouble.excluded:
             trouble.excluded.add(node)
+            trouble.last_error = f"at node {node[:8]} {why}"
             logger.warning("child %s could not be started at node %s: %s", order.name, node[:8], why)
             return
         trouble.failures += 1
@@ -224,3 +253,13 @@ class Placer:
         delay_s = self._options.place_again.delay_s(trouble.failures, draw())
         trouble.not_before = self._clock.now() + delay_s
         logger.warning("child %s runs nowhere (%s); again in %.2g s", order.name, why, delay_s)
+
+
+async def _once_begun(beginning: _Beginning, order: Order) -> Outcome:
+    """Say what an order comes to that finds a child of its name about to begin, as soon as that is known."""
+    first, future = beginning
+    outcome = await asyncio.shield(future)
+    is_same = (first.plan, first.wire_name) == (order.plan, order.wire_name)
+    if outcome.result in {"started", "exists"}:
+        return Outcome("exists" if is_same else "conflict")
+    return outcome if is_same else Outcome("retry", "another child of that name was about to begin")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from foundation.core.clock import Clock
 from foundation.core.identity import NodeId, ProcessId
@@ -62,6 +63,8 @@ class Runner:
     def __init__(self, host: Host, names: Names, tasks: TaskScope, options: DistributionOptions, clock: Clock) -> None:
         self.wants_to_leave: Callable[[str], None] = lambda _name: None
         """Called with a child that has crashed too often here."""
+        self.is_drained = False
+        """Whether no child is to begin here any more."""
         self._host = host
         self._names = names
         self._tasks = tasks
@@ -113,6 +116,8 @@ class Runner:
 
     async def start_all(self, orders: list[Order]) -> list[Outcome]:
         """Have children run here, beside each other, if their names are granted; one outcome for each."""
+        if self.is_drained:
+            return [Outcome("declined", "that node takes no more children")] * len(orders)
         begun = await self._begin_all(orders)
         await asyncio.sleep(0)  # most are ready then
         return [
@@ -189,10 +194,18 @@ class Runner:
             self._restart(name, self._runs[name], row, f"{type(error).__name__}: {error}")
 
     def take_back(self, name: str, row: NameRow) -> None:
-        """Hold a child again whose hand-over came to nothing; nothing has happened to its process."""
-        self._names.hold_again(name, row)
-        if (run := self._runs.get(name)) is not None:
-            run.is_handed_over = False
+        """Hold a child again whose hand-over came to nothing; its process, if it has not ended meanwhile, goes on."""
+        run = self._runs.get(name)
+        has_process = row.serial in self._by_serial
+        is_held = self._names.hold_again(name, row if has_process else replace(row, serial=NOT_RUNNING))
+        if run is None:
+            return
+        run.is_handed_over = False
+        if not is_held:
+            del self._runs[name]
+            self._host.end(row.serial, "it was terminated", EndReason.STOPPED)
+        elif not has_process and run.restarting is None:
+            self._restart(name, run, row, run.why or "it ended while it was to be moved")
 
     # --- ending
 
@@ -208,8 +221,7 @@ class Runner:
     def forget(self, name: str) -> None:
         """Hold a child no longer that has not begun to run here."""
         self._let_go(name)
-        if self._names.held_child(name) is not None:
-            self._names.forget_child(name)
+        self._names.forget_child(name)
 
     def _let_go(self, name: str) -> None:
         run = self._runs.pop(name, None)

@@ -11,6 +11,7 @@ from foundation.processes.decorators import concurrent, idempotent, offload
 from foundation.processes.ended import Ended, EndReason
 from foundation.processes.host import Host
 from foundation.processes.launch import Launch
+from foundation.processes.messages import Cast, Forward, Message
 from foundation.processes.monitor import Cancel, Monitor, Tell
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, as_process_class, process_id_of
@@ -38,15 +39,18 @@ __all__ = [
     "RESTART_BACKOFF",
     "Agent",
     "Cancel",
+    "Cast",
     "Child",
     "ChildCount",
     "ChildInfo",
     "EndReason",
     "Ended",
+    "Forward",
     "Hook",
     "Host",
     "Intensity",
     "Launch",
+    "Message",
     "Monitor",
     "Pace",
     "PlanWords",

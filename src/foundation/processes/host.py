@@ -34,7 +34,7 @@ from foundation.processes.ended import Ended, EndReason
 from foundation.processes.families import Families
 from foundation.processes.interface.binding import Binding
 from foundation.processes.launch import Launch
-from foundation.processes.messages import Keywords
+from foundation.processes.messages import Forward, Keywords
 from foundation.processes.nursery import Custody
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LEFT = EndReason.NODE_LEFT
+_FORWARD_S = 10.0
+"""How long casts are forwarded that are sent to where a process was."""
 
 
 class Host(Caller):
@@ -330,6 +332,19 @@ class Host(Caller):
         if (running := self._running.get(serial)) is not None and not self._scope.is_closed:
             running.close(reason, kind)
             self._scope.start(running.stop(reason), f"stop {running.label}")
+
+    def moved(self, serial: int, reason: str, forward: Forward) -> None:
+        """Let a process of this node end that goes on at another one: who sends to it without waiting is forwarded.
+
+        It is for a while in which the others hear of it.
+        """
+        running = self._running.get(serial)
+        if running is None:
+            return
+        running.forward = self._reception.forwards[serial] = forward
+        forget = self._reception.forwards.pop
+        asyncio.get_running_loop().call_later(_FORWARD_S, forget, serial, None)
+        self.end(serial, reason, EndReason.MOVED)
 
     def _ended(self, running: Running) -> None:
         serial = running.process_id.serial

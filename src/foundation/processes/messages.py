@@ -6,6 +6,7 @@ a frame came from is told by the wire, never by the frame itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import Raw, Struct
@@ -124,3 +125,6 @@ class Watch(Struct, array_like=True, tag=12, gc=False):
 
 
 Frame = Watch | Pressure | More | Call | Cast | Message | Reply | Fault | Cancel | Open | Item | End
+
+Forward = Callable[[Cast | Message], None]
+"""Takes what was sent to a process that goes on at another node."""

@@ -38,13 +38,13 @@ class ChildIndex:
         return iter(self._holders)
 
     def rows(self, key: str) -> list[Held]:
-        """Return all rows about a child."""
+        """Return all rows about a child; a table may be ahead of what :meth:`apply` was told."""
         holders = self._holders.get(key)
         if holders is None:
             return []
-        tables = self._replica.tables
         nodes = holders if isinstance(holders, list) else [holders]
-        return [(node, tables[node].rows[key].value) for node in nodes]
+        found = [(node, self._replica.value(node, key)) for node in nodes]
+        return [(node, row) for node, row in found if is_child(row)]
 
     def best(self, key: str) -> Held | None:
         """Return the row that says what is to become of a child; None when nobody has heard of it."""
@@ -68,8 +68,8 @@ class ChildIndex:
             return []
         return [(key, row) for key, row in table.values() if key[:1] == NAMES and is_child(row) and holds(row)]
 
-    def concerns(self, owner: NodeId) -> bool:
-        """Tell whether a node's table has rows about children, also about terminated ones."""
+    def has_any(self, owner: NodeId) -> bool:
+        """Tell whether a node's table says anything about a child, also that it was terminated."""
         table = self._replica.tables.get(owner)
         return table is not None and any(key[:1] == NAMES and is_child(row) for key, row in table.values())
 

@@ -43,9 +43,10 @@ class NameIndex:
         if owner is None:
             return None
         if isinstance(owner, list):
-            owner = shown_of(self.owned(key))[0]
-        serial = self._replica.tables[owner].rows[key].value.serial
-        return ProcessId(owner, serial) if serial != NOT_RUNNING else None
+            seen = self.see(key)
+            return None if seen is None else ProcessId(seen[0], seen[1].serial)
+        row = self._replica.value(owner, key)
+        return ProcessId(owner, row.serial) if holds(row) and row.serial != NOT_RUNNING else None
 
     def see(self, key: str) -> Seen:
         """Return whose a name is, with the row that says so; None also while its child has no process."""
@@ -56,10 +57,9 @@ class NameIndex:
         owner = self._owners.get(key)
         if owner is None:
             return []
-        tables = self._replica.tables
-        if isinstance(owner, list):
-            return [(node, tables[node].rows[key].value) for node in owner]
-        return [(owner, tables[owner].rows[key].value)]
+        nodes = owner if isinstance(owner, list) else [owner]
+        found = [(node, self._replica.value(node, key)) for node in nodes]
+        return [(node, row) for node, row in found if holds(row)]  # of several changes some are still to be applied
 
     def top_epoch(self, key: str) -> int:
         """Return the highest epoch of a name in any table, shown or not."""
@@ -126,11 +126,10 @@ class NameIndex:
         """Return what was seen until a row changed that the table has in its new form already."""
         holders = self._owners.get(key)
         nodes = holders if isinstance(holders, list) else [] if holders is None else [holders]
-        tables = self._replica.tables
         rows: Owned = []
         for node in nodes:
-            row = old if node == owner else tables[node].rows[key].value
-            if row is not None:
+            row = old if node == owner else self._replica.value(node, key)
+            if holds(row):
                 rows.append((node, row))
         return _seen(rows)
 

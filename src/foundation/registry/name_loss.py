@@ -6,7 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from foundation.core.identity import ProcessId
-from foundation.errors import NoSuchProcessError, NotDelivered
+from foundation.errors import CallError, NoSuchProcessError
 from foundation.processes import EndReason, Hook, Host, Process, known_class
 from foundation.registry.names import Names
 from foundation.registry.rows import NAMES
@@ -69,7 +69,7 @@ class NameLoss:
         merging: Merging = self._host.reference(protocol, winner)
         try:
             await merging.merge(await snapshot())
-        except NotDelivered as error:
-            logger.info("%s did not take the state of %s: %s", winner, process.process_id, error)
+        except CallError as error:
+            logger.warning("%s may not have taken the state of %s: %s", winner, process.process_id, error)
         except Exception:
             logger.exception("the state of %s was not merged into %s", process.process_id, winner)

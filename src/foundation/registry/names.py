@@ -18,9 +18,9 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.core.roster import Roster
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout, NameTakenError, NoSuchNameError, NotRunningError
+from foundation.registry.child_rows import ChildRows
 from foundation.registry.claims import Claims
 from foundation.registry.held_rows import HeldRows
-from foundation.registry.lookup import NameLookup
 from foundation.registry.messages import Claim, Dropped, Flushed, Found, NameMessage, Seek
 from foundation.registry.options import RegistryOptions
 from foundation.registry.rows import (
@@ -66,7 +66,7 @@ class _Claimed:
     waits: bool = False
 
 
-class Names(NameLookup):
+class Names(ChildRows):
     """The names of all processes of the cluster; an async context manager. Use it on its own event loop only."""
 
     def __init__(
@@ -77,8 +77,7 @@ class Names(NameLookup):
         """Called when a process here has lost a name to another one: name, serial, winner."""
         self.outlived: LostHandler = lambda _name, _serial, _winner: None
         """Called when a child here is to run no more, as it was terminated or runs elsewhere."""
-        super().__init__(replication.replica)
-        self._replication = replication
+        super().__init__(replication)
         self._stamps = ClaimStamps(self._replica.me, self.options.max_drift_s, clock or sources.clock())
         rows = HeldRows(self._replica, self.index, self.children)
         self.claims = Claims(self._replica.me, rows, self, self._send, self._conflicts)
@@ -200,48 +199,6 @@ class Names(NameLookup):
             if row is not None:
                 self._write(key, msgspec.structs.replace(row, serial=NOT_RUNNING) if row.life else None)
 
-    # --- children
-
-    def held_child(self, name: str) -> NameRow | None:
-        """Return the own row of a child that this node holds."""
-        row = self._own(NAMES + name)
-        return row if holds(row) and row.life else None
-
-    def take_over(self, name: str, row: NameRow) -> bool:
-        """Hold a child that its node hands over, as its row there says; False when others have it, or it is no more."""
-        key = NAMES + name
-        taken = msgspec.structs.replace(row, serial=NOT_RUNNING, epoch=row.epoch + 1)
-        others = [held for held in self.children.rows(key) if held[0] != self._replica.me]
-        if self.held_child(name) is not None or any(is_outlived((self._replica.me, taken), other) for other in others):
-            return False
-        self._write(key, taken)
-        return True
-
-    def hold_again(self, name: str, row: NameRow) -> None:
-        """Hold a child again that was to be handed over: the row is as it was, in an epoch above that of the taker."""
-        self._write(NAMES + name, msgspec.structs.replace(row, epoch=row.epoch + 2))
-
-    def run_child(self, name: str, serial: int) -> None:
-        """Say which process a child that this node holds has now; none, if ``serial`` is `NOT_RUNNING`."""
-        if (row := self.held_child(name)) is not None:
-            self._write(NAMES + name, msgspec.structs.replace(row, serial=serial))
-
-    def terminate_child(self, name: str) -> None:
-        """Say that a child that this node holds is not to run any more, anywhere."""
-        if (row := self.held_child(name)) is not None:
-            ended = msgspec.structs.replace(row, serial=TERMINATED, epoch=row.epoch + 1, metadata=None, plan=None)
-            self._write(NAMES + name, ended)
-
-    def hand_over_child(self, name: str, node: NodeId) -> None:
-        """Say that a child of this node has been handed over: who has not heard of it there yet has to wait for it."""
-        if (row := self.held_child(name)) is not None:
-            self._write(NAMES + name, moved(row, node))
-
-    def forget_child(self, name: str) -> None:
-        """Delete the own row about a child: all know better."""
-        if self._own(NAMES + name) is not None:
-            self._write(NAMES + name, None)
-
     # --- who is in
 
     def enter(self, members: Roster) -> None:
@@ -326,18 +283,6 @@ class Names(NameLookup):
         self.claims.go_on()
         if not self.claims.is_at_rest:
             self._is_open_matter.set()
-
-    def _write(self, key: str, row: NameRow | None) -> None:
-        """Write an own row, and keep in mind which process it is about."""
-        old = self._own(key)
-        self._replication.write(key, row)
-        if old is not None and old.serial > NOT_RUNNING:
-            keys = self._by_serial[old.serial]
-            keys.remove(key)
-            if not keys:
-                del self._by_serial[old.serial]
-        if row is not None and row.serial > NOT_RUNNING:
-            self._by_serial.setdefault(row.serial, []).append(key)
 
     def _look_whether_outlived(self, key: str, other: tuple[NodeId, NameRow]) -> None:
         """Let go of a child as soon as another row takes the place of this node's."""

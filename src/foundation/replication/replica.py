@@ -73,6 +73,12 @@ class Replica:
         table = self.tables.get(owner)
         return 0 if table is None else table.version
 
+    def value(self, owner: NodeId, key: str) -> Any:  # noqa: ANN401 - of the kind's type
+        """Return a row as the copy of its table has it; None when it has none."""
+        table = self.tables.get(owner)
+        row = None if table is None else table.rows.get(key)
+        return None if row is None else row.value
+
     def apply(self, delta: Delta, now: float) -> list[Change]:
         """Take what has changed in a table; :meth:`is_behind` says whether something before it is missing."""
         if delta.owner == self.me or delta.owner in self._forgotten:

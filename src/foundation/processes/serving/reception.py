@@ -22,6 +22,7 @@ from foundation.processes.messages import (
     Cast,
     End,
     Fault,
+    Forward,
     Frame,
     Item,
     Message,
@@ -57,6 +58,8 @@ class Reception:
     ) -> None:
         self.dropped_frames = 0
         self.dropped_casts = 0
+        self.forwards: dict[int, Forward] = {}
+        """What is to become of casts for processes that go on at other nodes."""
         self._running = running
         self._requests = requests
         self._clock = clock
@@ -174,19 +177,23 @@ class Reception:
         self._requests.grant(source, frame.call, frame.items)
 
     def _on_cast(self, source: NodeId, frame: Cast) -> None:
+        if (forward := self.forwards.get(frame.serial)) is not None:
+            return forward(frame)
         running = self._running.get(frame.serial)
         method = running.binding.methods.get(frame.method) if running else None
         if running is None or method is None or method.stream:
             self.dropped_casts += 1
-            return
-        self._offer(running, Request(source, 0, method, frame.arguments, frame.keywords))
+            return None
+        return self._offer(running, Request(source, 0, method, frame.arguments, frame.keywords))
 
     def _on_message(self, source: NodeId, frame: Message) -> None:
+        if (forward := self.forwards.get(frame.serial)) is not None:
+            return forward(frame)
         running = self._running.get(frame.serial)
         if running is None:
             self.dropped_casts += 1
-            return
-        self._offer(running, Request(source, 0, None, frame.body, None, frame.kind))
+            return None
+        return self._offer(running, Request(source, 0, None, frame.body, None, frame.kind))
 
     def _offer(self, running: Running, request: Request) -> None:
         refused: FoundationError | None = running.accept(request)

@@ -20,7 +20,7 @@ from foundation.processes.catalog import wire_name_of
 from foundation.processes.ended import Ended, Ending, EndReason
 from foundation.processes.faults import crash
 from foundation.processes.interface.binding import Binding
-from foundation.processes.messages import NOTHING, Hop
+from foundation.processes.messages import NOTHING, Cast, Forward, Hop, Message
 from foundation.processes.offloading.workers import Bench, Workers, current_bench
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, tell_of_end
@@ -50,6 +50,9 @@ class ProcessInfo(msgspec.Struct, frozen=True):
 
 class Running:
     """Run one process until it is told to stop."""
+
+    forward: Forward | None = None
+    """Where casts go that wait when it ends, because it goes on at another node."""
 
     def __init__(
         self,
@@ -199,7 +202,10 @@ class Running:
 
     def _refuse_waiting(self) -> None:
         for request in self.mailbox.close():
-            self._refuse(request)
+            if self.forward is not None and (frame := _posted(request, self.process_id.serial)) is not None:
+                self.forward(frame)
+            else:
+                self._refuse(request)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -305,3 +311,12 @@ class Running:
         if not self._interrupted:
             self._interrupted = True
             self._task.cancel()
+
+
+def _posted(request: Request, serial: int) -> Cast | Message | None:
+    """Return the frame that nobody waits for as it came; None for calls and hooks."""
+    if request.number or request.hook is not None:
+        return None
+    if request.method is None:
+        return Message(serial, request.kind, request.body)
+    return Cast(serial, request.method.name, request.body, request.keywords)
