@@ -20,8 +20,8 @@ from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, FoundationError, NodeDown, NotDelivered
-from foundation.processes import EndReason, Hook, Host, Process, options
-from foundation.registry import NameRow, Names
+from foundation.processes import EndReason, Hook, Host, Process, options, timers_of
+from foundation.registry import Names
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Mover:
             return Outcome("failed", f"{name!r} is not here any more")
         if serial is None:
             self._runner.hand_over(name)
-            return await self._hand_over(name, row, node, None)
+            return await self._hand_over(HandOver(self._host.node_id, name, row, None), node)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._awaited[serial] = outcome
 
@@ -136,7 +136,8 @@ class Mover:
             return Outcome("failed", f"{name!r} is not here any more")
         state = await self._snapshot(process)
         self._runner.hand_over(name)
-        outcome = await self._hand_over(name, row, node, state)
+        timers = tuple(timers_of(process))
+        outcome = await self._hand_over(HandOver(self._host.node_id, name, row, state, timers), node)
         if outcome.result == "started":
             self._host.end(serial, f"moved to node {node[:8]}", EndReason.MOVED)
         return outcome
@@ -149,11 +150,12 @@ class Mover:
         encoded, _ = restore.signature.encode((await snapshot(),), {})
         return encoded
 
-    async def _hand_over(self, name: str, row: NameRow, node: NodeId, state: bytes | None) -> Outcome:
+    async def _hand_over(self, hand_over: HandOver, node: NodeId) -> Outcome:
         """Have the other node take a child over, and take it back unless that surely has it."""
+        name, row = hand_over.name, hand_over.row
         desk = options(desk_of(self._host, node), timeout_s=self._options.start_timeout_s)
         try:
-            outcome = await desk.take_over(HandOver(self._host.node_id, name, row, state))
+            outcome = await desk.take_over(hand_over)
         except NotDelivered as error:
             outcome = Outcome("failed", str(error))
         except CallError as error:
