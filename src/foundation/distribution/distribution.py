@@ -24,7 +24,7 @@ from foundation.distribution.forgetting import Forgetting
 from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
 from foundation.distribution.mover import Mover
 from foundation.distribution.options import DistributionOptions
-from foundation.distribution.placement import eligible
+from foundation.distribution.placement import DRAINED, eligible
 from foundation.distribution.placer import Placer
 from foundation.distribution.places import Places
 from foundation.distribution.plan import Placement
@@ -64,7 +64,7 @@ class Distribution:
         self._replication = replication
         self._tasks = TaskScope("distribution")
         clock = clock or sources.clock()
-        places = Places(host.node_id, names, membership.members)
+        places = Places(names, membership.members)
         self._places = places
         self._runner = Runner(host, names, self._tasks, self.options, clock)
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
@@ -249,12 +249,14 @@ class Distribution:
 
     async def drain(self) -> int:
         """Hand over all children of this node, and take none from now on; return how many are still here."""
+        self._membership.describe(metadata={**self._membership.me.metadata, DRAINED: "yes"})
         await self.hand_all_over()
         return len(self._runner)
 
-    def reports(self) -> list[ChildReport]:
-        """Describe the children of this node, and those that it is to find a place for."""
-        return [*self._runner.infos(), *self._placer.reports(), *self._residents.infos()]
+    def reports(self, most: int) -> list[ChildReport]:
+        """Describe the children of this node, and those that it is to find a place for; at first who does not run."""
+        found = [*self._placer.reports(), *self._residents.infos(), *self._runner.infos()]
+        return sorted(found, key=lambda report: report.process_id is not None)[:most]
 
     async def first_start(self, name: str) -> Outcome:
         """Wait until this node has started its process of those that run on every node, or could not."""

@@ -14,6 +14,9 @@ from foundation.core.rendezvous import Candidates
 from foundation.distribution.plan import Placement
 from foundation.membership import Member, MemberStatus
 
+DRAINED = "foundation.drained"
+"""In the metadata of a node that was told to hand over its children and takes no more."""
+
 Chooser = Callable[[str], NodeId | None]
 OwnStrategy = Callable[[str, Sequence[Member]], Member]
 
@@ -22,8 +25,8 @@ def objection(member: Member, wire_name: str, placement: Placement) -> str | Non
     """Say why a member cannot run a child; None when it can."""
     if member.status is not MemberStatus.UP:
         return f"it is {member.status}"
-    if member.degraded:
-        return "its event loop stands still"
+    if member.degraded or DRAINED in member.metadata:
+        return "its event loop stands still" if member.degraded else "it was drained"
     if placement.node is not None and member.name != placement.node:
         return f"the child is for {placement.node}"
     if wire_name not in member.wire_names:
