@@ -43,8 +43,12 @@ class Office(Protocol):
         """Hand over all children of this node, and take none; return how many are still here."""
         ...
 
-    def reports(self) -> list[ChildReport]:
+    def reports(self, most: int) -> list[ChildReport]:
         """Describe the children of this node, and those that it is to find a place for."""
+        ...
+
+    async def first_start(self, name: str) -> Outcome:
+        """Wait until this node has started its process of those that run on every node, or could not."""
         ...
 
 
@@ -90,9 +94,14 @@ class Desk(Process, wire_name="foundation:desk"):
         return await self._office.drain()
 
     @concurrent
-    async def reports(self) -> list[ChildReport]:
-        """Describe the children of this node."""
-        return self._office.reports()
+    async def reports(self, most: int) -> list[ChildReport]:
+        """Describe the children of this node, at most so many."""
+        return self._office.reports(most)
+
+    @concurrent
+    async def first_start(self, name: str) -> Outcome:
+        """Wait until this node has started its process of those that run on every node, or could not."""
+        return await self._office.first_start(name)
 
 
 def desk_of(host: Host, node: NodeId) -> Desk:

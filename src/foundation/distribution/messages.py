@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from foundation.core.identity import NodeId, ProcessId
+from foundation.processes import TimerState
 from foundation.registry import NameRow
 
 Result = Literal["started", "exists", "conflict", "taken", "retry", "declined", "failed", "nowhere"]
@@ -22,6 +23,8 @@ class Order(Struct, array_like=True, frozen=True):
     plan: bytes
     life: int = 0
     """Of an orphan, the life that goes on; 0 for a child that begins to live."""
+    asker: NodeId = NodeId("")
+    """Who wants it, which is where `local` places it; nobody, for one that goes on."""
 
 
 class Outcome(Struct, array_like=True, frozen=True):
@@ -30,6 +33,12 @@ class Outcome(Struct, array_like=True, frozen=True):
     result: Result
     text: str = ""
     error_type: str = ""
+
+
+def failure(error: Exception) -> Outcome:
+    """Say that a start has failed."""
+    cls = type(error)
+    return Outcome("failed", str(error), f"{cls.__module__}:{cls.__qualname__}")
 
 
 class HandOver(Struct, array_like=True, frozen=True):
@@ -41,6 +50,7 @@ class HandOver(Struct, array_like=True, frozen=True):
     """As its node had it."""
     state: bytes | None
     """What `snapshot` gave, as the arguments of `restore`; None for a class that has none, or no process."""
+    timers: tuple[TimerState, ...] = ()
 
 
 class ChildReport(Struct, frozen=True):
@@ -54,3 +64,5 @@ class ChildReport(Struct, frozen=True):
     """How often it was started again on this node."""
     why: str = ""
     """Why it is where it is, or why it does not run."""
+    state_bytes: int | None = None
+    """How large its state was when it was moved here; None when it was not, or has none."""

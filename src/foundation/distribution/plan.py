@@ -12,7 +12,7 @@ from foundation.processes import Restart
 
 Strategy = Literal["hash", "least_loaded", "random", "local"]
 """How a node is chosen: by the child's name, so that all nodes choose the same; by how many processes it runs; by
-chance; the node that asks."""
+chance; the node that asks, or for one that has lost its node as with ``hash``."""
 
 
 class Placement(Struct, array_like=True, frozen=True):
@@ -48,6 +48,9 @@ class Plan(Struct, array_like=True, frozen=True):
     """More restarts than ``max_restarts`` in so many seconds on one node, and another one is to try."""
 
     placement: Placement = Placement()
+
+    siblings: int = 0
+    """How many children share its name, of which it is one: ``name/0``, ``name/1`` ...; 0 when it is alone."""
 
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode

@@ -21,7 +21,7 @@ from foundation.core.clock import Clock
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
-from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
+from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome, failure
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.plan import Plan, decode_plan
 from foundation.errors import CallTimeout, CodecError, NameTakenError, NoSuchProcessError
@@ -52,6 +52,7 @@ class _Run:
     began_at: float = 0.0
     restarts: int = 0
     why: str = ""
+    state_bytes: int | None = None
     is_handed_over: bool = False
     """It is on its way to another node: what happens to it here is for the mover to judge."""
     restarting: asyncio.Task[None] | None = field(default=None)
@@ -109,7 +110,7 @@ class Runner:
             row = self._names.held_child(name)
             if row is not None:
                 process_id = self._names.index.find(NAMES + name)
-                found.append(ChildReport(name, row.wire_name, process_id, run.restarts, run.why))
+                found.append(ChildReport(name, row.wire_name, process_id, run.restarts, run.why, run.state_bytes))
         return found
 
     # --- beginning
@@ -152,7 +153,7 @@ class Runner:
             was_granted = self._names.held_child(order.name) is not None
             self.forget(order.name)
             is_open = isinstance(error, CallTimeout) and not was_granted
-            return Outcome("retry", str(error)) if is_open else _failure(error)
+            return Outcome("retry", str(error)) if is_open else failure(error)
         except BaseException:
             self.forget(order.name)
             raise
@@ -162,7 +163,7 @@ class Runner:
             await self._host.until_ready(running)
         except Exception as error:  # noqa: BLE001 - the user's; who ordered is told
             self.forget(order.name)
-            return _failure(error)
+            return failure(error)
         except BaseException:
             self.forget(order.name)
             raise
@@ -178,11 +179,11 @@ class Runner:
         if not self._names.take_over(name, row):
             return Outcome("taken", "others have it, or it is no more")
         try:
-            going_on = self._going_on(name, plan, hand_over.state)
+            going_on = self._going_on(name, plan, hand_over)
             await self._host.until_ready(await self._launch(row.wire_name, name, plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
             self._tasks.start(self._keep_unless_taken_back(name, plan, error), f"keep {name}")
-            return _failure(error)
+            return failure(error)
         return Outcome("started")
 
     async def _keep_unless_taken_back(self, name: str, plan: Plan, error: Exception) -> None:
@@ -241,11 +242,12 @@ class Runner:
 
     # --- inside
 
-    def _began(self, name: str, serial: int | None, plan: Plan) -> None:
+    def _began(self, name: str, serial: int | None, plan: Plan, why: str = "", state: bytes | None = None) -> None:
         run = self._runs.get(name)
         if run is None:
             pace = Pace(RESTART_BACKOFF, self._options.stable_s)
             run = self._runs[name] = _Run(plan, pace, Intensity(plan.max_restarts, plan.within_s))
+            run.why, run.state_bytes = why, None if state is None else len(state)
         run.began_at = self._clock.now()
         if serial is not None:
             self._by_serial[serial] = name
@@ -257,18 +259,19 @@ class Runner:
         async def enroll(serial: int) -> None:
             register = self._names.register
             await register(order.name, serial, order.wire_name, None, limit_s, plan=order.plan, life=order.life)
-            self._began(order.name, serial, plan)
+            self._began(order.name, serial, plan, _why_here(order, plan))
 
         return Launch(enroll)
 
-    def _going_on(self, name: str, plan: Plan, state: bytes | None) -> Launch:
+    def _going_on(self, name: str, plan: Plan, hand_over: HandOver | None) -> Launch:
         """Return how a child is started whose name is held here already."""
+        source, state = ("", None) if hand_over is None else (hand_over.source, hand_over.state)
 
         async def enroll(serial: int) -> None:
             self._names.run_child(name, serial)
-            self._began(name, serial, plan)
+            self._began(name, serial, plan, f"moved here by node {source[:8]}", state)
 
-        return Launch(enroll, state)
+        return Launch(enroll) if hand_over is None else Launch(enroll, hand_over.state, hand_over.timers)
 
     async def _launch(self, wire_name: str, name: str, plan: Plan, launch: Launch) -> Running:
         cls = find_class(wire_name)
@@ -334,6 +337,7 @@ class Runner:
             self._restart(name, run, row, f"{type(error).__name__}: {error}")
 
 
-def _failure(error: Exception) -> Outcome:
-    cls = type(error)
-    return Outcome("failed", str(error), f"{cls.__module__}:{cls.__qualname__}")
+def _why_here(order: Order, plan: Plan) -> str:
+    placement = plan.placement
+    chosen = f"only node {placement.node} may run it" if placement.node else f"chosen by {placement.strategy}"
+    return f"its node is gone; {chosen}" if order.life else chosen
