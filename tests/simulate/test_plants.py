@@ -22,7 +22,7 @@ FOUND_AT = {
     "down_while_seen": 6,
     "silent_unreachable": 0,
     "no_redial": 0,
-    "duplicate_frame": 41,
+    "duplicate_frame": 6,
     "reorder_channel": 0,
     "lost_on_resume": 6,
     "lost_without_path": 33,

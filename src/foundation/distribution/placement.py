@@ -14,7 +14,6 @@ from foundation.core.rendezvous import Candidates
 from foundation.distribution.plan import Placement
 from foundation.membership import Member, MemberStatus
 
-
 Chooser = Callable[[str], NodeId | None]
 OwnStrategy = Callable[[str, Sequence[Member]], Member]
 
