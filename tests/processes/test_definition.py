@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import pytest
 
 from foundation.errors import ProcessDefinitionError
-from foundation.processes import catalog
+from foundation.processes import catalog, offload
 from foundation.processes.process import Process
 from tests.processes.samples import Counter
 
@@ -78,11 +78,56 @@ def test_hooks_are_async(name: str) -> None:
         type("Shop", (Process,), {name: lambda *_: None})
 
 
-@pytest.mark.parametrize("name", ["reference", "process_id", "monitor", "start_linked"])
+@pytest.mark.parametrize("name", ["reference", "process_id", "monitor", "start_linked", "send_after", "every"])
 def test_own_names_cannot_be_hidden(name: str) -> None:
     """A class cannot take the names under which every process finds itself."""
     with pytest.raises(ProcessDefinitionError, match=f"{name} hides"):
         type("Shop", (Process,), {name: 1})
+
+
+async def _two(_self: object, _state: int, _more: int) -> None: ...
+
+
+async def _none(_self: object) -> None: ...
+
+
+async def _items(_self: object) -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "wanted"),
+    [
+        ("snapshot", _two, r"async def snapshot\(self\)"),
+        ("snapshot", _items, r"async def snapshot\(self\)"),
+        ("restore", _none, r"async def restore\(self, state\)"),
+        ("restore", _two, r"async def restore\(self, state\)"),
+    ],
+)
+def test_what_hands_state_over_is_checked(name: str, method: Any, wanted: str) -> None:
+    """`snapshot` gives the state to another node, `restore` takes it: other shapes fail at once, not at the move."""
+    with pytest.raises(ProcessDefinitionError, match=wanted):
+        type("Shop", (Process,), {name: method})
+
+
+def test_merge_is_checked_where_there_is_a_snapshot() -> None:
+    """`merge` takes what the `snapshot` of another process gave; without one it is a method like any other."""
+    with pytest.raises(ProcessDefinitionError, match=r"async def merge\(self, state\)"):
+        type("Shop", (Process,), {"snapshot": _none, "merge": _two})
+    assert type("Shop", (Process,), {"merge": _two})
+
+
+def test_state_can_be_handed_over_by_other_means_of_being_async() -> None:
+    """Offloaded methods, and ones with further parameters that have defaults, do as well."""
+
+    class Shop(Process):
+        @offload
+        def snapshot(self) -> int:
+            return 1
+
+        async def restore(self, state: int, times: int = 1) -> None: ...
+
+    assert issubclass(Shop, Process)
 
 
 def test_allowed_members() -> None:

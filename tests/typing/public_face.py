@@ -22,6 +22,7 @@ from foundation import (
     Process,
     Spec,
     Supervisor,
+    Timer,
     cast,
     child,
     concurrent,
@@ -58,6 +59,22 @@ class Shop(Process, wire_name="shop.Shop"):
 
     async def adder(self, adder: Adds) -> int:
         return await adder.add(1)
+
+
+class Alarm(Process):
+    """Sends messages to itself."""
+
+    async def handle_message(self, message: str) -> None:
+        assert_type(self.send_after(1, message), Timer)
+        again = self.every(0.5, Shop)
+        again.cancel()
+
+    async def snapshot(self) -> dict[str, int]:
+        return {}
+
+    async def restore(self, state: dict[str, int]) -> None: ...
+
+    async def merge(self, state: dict[str, int]) -> None: ...
 
 
 class Desk(Process):

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from foundation.core.identity import NodeId, ProcessId
+from foundation.processes import TimerState
 from foundation.registry import NameRow
 
 Result = Literal["started", "exists", "conflict", "taken", "retry", "declined", "failed", "nowhere"]
@@ -41,6 +42,7 @@ class HandOver(Struct, array_like=True, frozen=True):
     """As its node had it."""
     state: bytes | None
     """What `snapshot` gave, as the arguments of `restore`; None for a class that has none, or no process."""
+    timers: tuple[TimerState, ...] = ()
 
 
 class ChildReport(Struct, frozen=True):

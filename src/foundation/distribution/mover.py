@@ -23,8 +23,8 @@ from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, FoundationError, NodeDown, NotDelivered
-from foundation.processes import Cast, Forward, Hook, Host, Message, Process, options
-from foundation.registry import NameRow, Names
+from foundation.processes import Cast, Forward, Hook, Host, Message, Process, options, timers_of
+from foundation.registry import Names
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Mover:
             return Outcome("failed", f"{name!r} is not here any more")
         if serial is None:
             self._runner.hand_over(name)
-            return await self._hand_over(name, row, node, None)
+            return await self._hand_over(HandOver(self._host.node_id, name, row, None), node)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._awaited[serial] = outcome
 
@@ -152,13 +152,15 @@ class Mover:
         state = await self._snapshot(process)
         self._handing_over.add(serial)
         self._runner.hand_over(name)
-        work = self._tasks.start(self._finish(name, row, node, state), f"hand over {name}")
+        hand_over = HandOver(self._host.node_id, name, row, state, tuple(timers_of(process)))
+        work = self._tasks.start(self._finish(hand_over, node), f"hand over {name}")
         return await asyncio.shield(work)  # the process may be cancelled
 
-    async def _finish(self, name: str, row: NameRow, node: NodeId, state: bytes | None) -> Outcome:
+    async def _finish(self, hand_over: HandOver, node: NodeId) -> Outcome:
         """Hand over a child with a process, whatever becomes of that."""
+        name, row = hand_over.name, hand_over.row
         try:
-            outcome = await self._hand_over(name, row, node, state)
+            outcome = await self._hand_over(hand_over, node)
             if outcome.result == "started":
                 forward = self._forwarding(name, ProcessId(self._host.node_id, row.serial))
                 self._host.moved(row.serial, f"moved to node {node[:8]}", forward)
@@ -198,11 +200,12 @@ class Mover:
         encoded, _ = restore.signature.encode((await snapshot(),), {})
         return encoded
 
-    async def _hand_over(self, name: str, row: NameRow, node: NodeId, state: bytes | None) -> Outcome:
+    async def _hand_over(self, hand_over: HandOver, node: NodeId) -> Outcome:
         """Have the other node take a child over, and take it back unless that surely has it."""
+        name, row = hand_over.name, hand_over.row
         desk = options(desk_of(self._host, node), timeout_s=self._options.start_timeout_s)
         try:
-            outcome = await desk.take_over(HandOver(self._host.node_id, name, row, state))
+            outcome = await desk.take_over(hand_over)
         except NotDelivered as error:
             outcome = Outcome("failed", str(error))
         except CallError as error:

@@ -178,7 +178,7 @@ class Runner:
         if not self._names.take_over(name, row):
             return Outcome("taken", "others have it, or it is no more")
         try:
-            going_on = self._going_on(name, plan, hand_over.state)
+            going_on = self._going_on(name, plan, hand_over)
             await self._host.until_ready(await self._launch(row.wire_name, name, plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
             self._tasks.start(self._keep_unless_taken_back(name, plan, error), f"keep {name}")
@@ -261,14 +261,14 @@ class Runner:
 
         return Launch(enroll)
 
-    def _going_on(self, name: str, plan: Plan, state: bytes | None) -> Launch:
+    def _going_on(self, name: str, plan: Plan, hand_over: HandOver | None) -> Launch:
         """Return how a child is started whose name is held here already."""
 
         async def enroll(serial: int) -> None:
             self._names.run_child(name, serial)
             self._began(name, serial, plan)
 
-        return Launch(enroll, state)
+        return Launch(enroll) if hand_over is None else Launch(enroll, hand_over.state, hand_over.timers)
 
     async def _launch(self, wire_name: str, name: str, plan: Plan, launch: Launch) -> Running:
         cls = find_class(wire_name)

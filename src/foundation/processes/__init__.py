@@ -14,7 +14,7 @@ from foundation.processes.launch import Launch
 from foundation.processes.messages import Cast, Forward, Message
 from foundation.processes.monitor import Cancel, Monitor, Tell
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, as_process_class, process_id_of
+from foundation.processes.process import Process, as_process_class, process_id_of, timers_of
 from foundation.processes.registering import register_type
 from foundation.processes.serving.requests import Hook
 from foundation.processes.serving.running import ProcessInfo, Running
@@ -33,6 +33,7 @@ from foundation.processes.supervision import (
     supervisor,
     wants_restart,
 )
+from foundation.processes.timer import Timer, TimerState
 
 __all__ = [
     "AGENT_SERIAL",
@@ -62,6 +63,8 @@ __all__ = [
     "Spec",
     "Supervisor",
     "Tell",
+    "Timer",
+    "TimerState",
     "as_process_class",
     "cast",
     "child",
@@ -81,6 +84,7 @@ __all__ = [
     "send",
     "spec",
     "supervisor",
+    "timers_of",
     "told",
     "wants_restart",
     "wire_name_of",

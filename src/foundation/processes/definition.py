@@ -13,13 +13,16 @@ from foundation.errors import ProcessDefinitionError
 RESERVED = frozenset(
     {
         *("started", "stopping", "handle_message", "handle_ended", "name_lost"),
-        *("reference", "process_id", "monitor", "start_linked"),
+        *("reference", "process_id", "monitor", "start_linked", "send_after", "every"),
     }
 )
 """Public names that every process has and that nobody calls through a reference."""
 
 _HOOKS = ("started", "stopping", "handle_message", "handle_ended", "name_lost")
-_OWN = ("reference", "process_id", "monitor", "start_linked")
+_OWN = ("reference", "process_id", "monitor", "start_linked", "send_after", "every")
+_HANDOVER = {"snapshot": (), "restore": ("state",), "merge": ("state",)}
+"""Methods that the node itself calls, on classes that have them, and what it gives them. See docs/distribution.md."""
+
 _STATE = (property, functools.cached_property)
 
 
@@ -47,6 +50,29 @@ def check_definition(cls: type, process: type) -> None:
     for name in _HOOKS:
         if not inspect.iscoroutinefunction(getattr(cls, name, None)):
             message = f"{cls.__name__}.{name} must be `async def {name}`"
+            raise ProcessDefinitionError(message)
+
+    _check_hand_over(cls)
+
+
+def _check_hand_over(cls: type) -> None:
+    """Refuse methods that could not take over, or give, the state of a process."""
+    gives_state = hasattr(cls, "snapshot")
+    for name, given in _HANDOVER.items():
+        member = getattr(cls, name, None)
+        if member is None or (name == "merge" and not gives_state):
+            continue
+        try:
+            inspect.signature(member).bind(cls, *given)
+            is_right = inspect.iscoroutinefunction(member)
+        except (TypeError, ValueError):
+            is_right = False
+        if not is_right:
+            wanted = f"async def {name}({', '.join(('self', *given))})"
+            message = (
+                f"{cls.__name__}.{name} must be `{wanted}`, as it is called when a process goes on at another node, "
+                f"or under one name with another one: give it another name if it is for something else"
+            )
             raise ProcessDefinitionError(message)
 
 

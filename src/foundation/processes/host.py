@@ -39,7 +39,7 @@ from foundation.processes.nursery import Custody
 from foundation.processes.offloading.workers import Workers
 from foundation.processes.options import ProcessOptions
 from foundation.processes.ports import Registrar, Wire
-from foundation.processes.process import Process, as_process_class, take_seat
+from foundation.processes.process import Process, as_process_class, end_timers, take_seat
 from foundation.processes.seat import Seat
 from foundation.processes.serving.reception import Reception
 from foundation.processes.serving.requests import Hook, Requests
@@ -223,18 +223,22 @@ class Host(Caller):
         self._last_serial += 1
         process_id = ProcessId(self.node_id, self._last_serial)
         instance: Process = cls.__new__(cls)  # type: ignore[call-overload]
-        take_seat(instance, Seat(self, process_id, cls, name if launch else None))
+        seat = Seat(self, process_id, cls, name if launch else None)
+        take_seat(instance, seat)
         try:
             args, kwargs = binding.constructor.decode(arguments, keywords)
         except CodecError as error:
             message = f"{cls.__name__}: {error}"
             raise ArgumentError(message) from error
         await self._enroll(process_id.serial, cls, name, launch)
+        if launch is not None and launch.timers:
+            seat.timers.resume(launch.timers)
         try:
             cls.__init__(instance, *args, **kwargs)  # type: ignore[misc]
             return self._run(instance, process_id, name, binding, custody, launch)
         except BaseException:
             self.names.release(process_id.serial)
+            end_timers(instance)
             raise
 
     async def until_ready(self, running: Running) -> None:

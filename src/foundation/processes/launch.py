@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+
+from foundation.processes.timer import TimerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +17,6 @@ class Launch:
 
     state: bytes | None = None
     """What its `snapshot` gave at another node, encoded as the arguments of `restore`."""
+
+    timers: Sequence[TimerState] = ()
+    """Those that it had at another node."""

@@ -34,6 +34,9 @@ class ProcessOptions:
     stream_credit: int = 256
     """Items of one stream that may wait at its reader; more hides longer ways, less bounds memory."""
 
+    timer_capacity: int = 10_000
+    """Timers that one process may have; less bounds memory, more takes more."""
+
     stop_timeout_s: float = 5.0
     """Seconds that a process has to finish its message and to run `stopping`; then it is cancelled."""
 

@@ -14,6 +14,7 @@ from foundation.processes.ended import Ended
 from foundation.processes.monitor import Monitor
 from foundation.processes.nursery import Nursery
 from foundation.processes.spec import Spec, described
+from foundation.processes.timer import Timer, Timers, TimerState
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,16 @@ class Seat(Protocol):
     @property
     def nursery(self) -> Nursery:
         """What the process can do with children of its own."""
+        ...
+
+    @property
+    def timers(self) -> Timers:
+        """Its timers; made at the first use."""
+        ...
+
+    @property
+    def has_timers(self) -> bool:
+        """Whether there are any, or have been."""
         ...
 
     def reference(self) -> Any:  # noqa: ANN401 - typed as the process's own class by its user
@@ -112,6 +123,24 @@ class Process:
         started: T = await self._get_seat().start_linked(described(cls, args), name)
         return started
 
+    def send_after(self, delay_s: float, message: Any) -> Timer:  # noqa: ANN401 - anything that can travel
+        """Have ``message`` come to the own :meth:`handle_message` in ``delay_s`` seconds, through the mailbox.
+
+        It is copied and checked now, as if it were sent. Timers end with their process. A distributed child that is
+        moved takes them along; one that is set with the same message (and period) in ``__init__``, ``restore`` or
+        ``started`` is then the one that came along, not a second one.
+
+        Raises :class:`ArgumentError`, :class:`Overloaded` beyond the ``timer_capacity``. On the event loop only.
+        """
+        return self._get_seat().timers.after(delay_s, message)
+
+    def every(self, period_s: float, message: Any) -> Timer:  # noqa: ANN401 - anything that can travel
+        """Have ``message`` come to :meth:`handle_message` each ``period_s`` seconds; see :meth:`send_after`.
+
+        While one is waiting in the mailbox no further one comes: a process that is late skips some.
+        """
+        return self._get_seat().timers.every(period_s, message)
+
     def _end_begins(self) -> None:
         """Notice, at once and whatever this process does at the moment, that it takes no more messages."""
 
@@ -130,6 +159,28 @@ def take_seat(process: Process, seat: Seat) -> None:
 def tell_of_end(process: Process) -> None:
     """Tell an instance that it takes no more messages."""
     process._end_begins()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no method of its users
+
+
+def timers_of(process: Process) -> list[TimerState]:
+    """Return the timers of an instance, as another node goes on with them."""
+    seat = _seat_of(process)
+    return seat.timers.states() if seat.has_timers else []
+
+
+def timers_begun(process: Process) -> None:
+    """Tell an instance that it has begun: timers that it sets from now on are new ones."""
+    if (seat := _seat_of(process)).has_timers:
+        seat.timers.begun()
+
+
+def end_timers(process: Process) -> None:
+    """End the timers of an instance, which is to get no more messages."""
+    if (seat := _seat_of(process)).has_timers:
+        seat.timers.end()
+
+
+def _seat_of(process: Process) -> Seat:
+    return process._get_seat()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no method of its users
 
 
 def process_id_of(target: object) -> ProcessId:

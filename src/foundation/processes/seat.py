@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from foundation.core.identity import ProcessId
 from foundation.processes.ended import EndReason
 from foundation.processes.families import Families
+from foundation.processes.interface.binding import Binding
 from foundation.processes.monitor import Monitor
 from foundation.processes.nursery import Custody
+from foundation.processes.options import ProcessOptions
 from foundation.processes.process import as_process_class
 from foundation.processes.serving.requests import Hook
+from foundation.processes.serving.timers import RunningTimers
 from foundation.processes.spec import Spec
 from foundation.processes.ties import Ties
+from foundation.processes.timer import Timers
 
 T = TypeVar("T")
 
@@ -23,6 +28,11 @@ class Premises(Protocol):
 
     ties: Ties
     families: Families
+    options: ProcessOptions
+
+    def binding(self, cls: type) -> Binding:
+        """Return a class as this host serves it."""
+        ...
 
     def reference(self, cls: type[T], process_id: ProcessId) -> T:
         """Return a reference to a process."""
@@ -64,6 +74,21 @@ class Seat:
         self._premises = premises
         self._cls = cls
         self.nursery = _Nursery(premises, process_id.serial)
+        self._timers: Timers | None = None
+
+    @property
+    def timers(self) -> Timers:
+        """Its timers; made at the first use."""
+        if self._timers is None:
+            plain = self._premises.binding(self._cls).plain
+            tell = partial(self._premises.tell, self.process_id.serial)
+            self._timers = RunningTimers(plain, tell, self._premises.options.timer_capacity)
+        return self._timers
+
+    @property
+    def has_timers(self) -> bool:
+        """Whether there are any, or have been."""
+        return self._timers is not None
 
     def reference(self) -> Any:  # noqa: ANN401 - of the process's own class
         """Return a reference to the process."""

@@ -23,7 +23,7 @@ from foundation.processes.interface.binding import Binding
 from foundation.processes.messages import NOTHING, Cast, Forward, Hop, Message
 from foundation.processes.offloading.workers import Bench, Workers, current_bench
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process, tell_of_end
+from foundation.processes.process import Process, end_timers, tell_of_end, timers_begun
 from foundation.processes.serving.handling import Handler
 from foundation.processes.serving.mailbox import Mailbox
 from foundation.processes.serving.requests import Hook, Request, Requests
@@ -221,6 +221,7 @@ class Running:
         self._task.cancel()
 
     def _over(self, ended: Callable[[Running], None]) -> None:
+        end_timers(self._instance)
         self._refuse_waiting()
         if not self._ready.done():
             self._ready.set_result(NotDelivered(f"{self.label} was stopped while it started"))
@@ -237,6 +238,7 @@ class Running:
             args, _ = self.binding.methods["restore"].signature.decode(Raw(state), None)
             await getattr(self._instance, "restore")(*args)  # noqa: B009 - not every class has one
         await self._instance.started()
+        timers_begun(self._instance)
 
     async def _run(self, state: bytes | None) -> None:
         try:
