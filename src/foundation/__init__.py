@@ -5,6 +5,7 @@ Layout, from the top down; a package imports only from those below it::
     cli, examples, testing    edges: the command line, what to read first, the kit for tests
     cluster                   puts the parts of a node together, starts and stops them in order
     config                    what a node is to be: defaults, environment, arguments
+    distribution              children that run somewhere, whatever becomes of single nodes
     registry                  names, groups, presence
     membership | processes    who is in the cluster | processes, references, mailboxes, calls, monitors, supervisors
     replication               tables that one node writes and all hold
@@ -16,16 +17,21 @@ Layout, from the top down; a package imports only from those below it::
 from foundation.cluster import ANY, Cluster, ClusterInfo, current_cluster, start_cluster
 from foundation.cluster.module_calls import (
     await_name,
+    children,
     cluster_info,
+    drain,
     events,
     groups,
     members,
+    migrate,
     monitor,
     presence,
     ref,
     register,
     send,
+    shard,
     start_process,
+    start_processes,
     start_supervisor,
     stop_process,
     unregister,
@@ -34,6 +40,7 @@ from foundation.cluster.module_calls import (
 )
 from foundation.core.backoff import Backoff
 from foundation.core.version import __version__
+from foundation.distribution import Children, ChildReport, Placement
 from foundation.membership import (
     Member,
     MemberDown,
@@ -77,6 +84,8 @@ __all__ = [
     "Child",
     "ChildCount",
     "ChildInfo",
+    "ChildReport",
+    "Children",
     "Cluster",
     "ClusterInfo",
     "EndReason",
@@ -97,6 +106,7 @@ __all__ = [
     "Monitor",
     "NameEvent",
     "NameReason",
+    "Placement",
     "PresenceDiff",
     "PresenceMeta",
     "Process",
@@ -108,13 +118,16 @@ __all__ = [
     "await_name",
     "cast",
     "child",
+    "children",
     "cluster_info",
     "concurrent",
     "current_cluster",
+    "drain",
     "events",
     "groups",
     "idempotent",
     "members",
+    "migrate",
     "monitor",
     "offload",
     "options",
@@ -123,9 +136,11 @@ __all__ = [
     "register",
     "register_type",
     "send",
+    "shard",
     "spec",
     "start_cluster",
     "start_process",
+    "start_processes",
     "start_supervisor",
     "stop_process",
     "supervisor",

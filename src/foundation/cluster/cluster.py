@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakSet
 
+from msgspec import structs
+
 from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.choosing import Anywhere, Node, find_member, least_loaded
 from foundation.cluster.info import ClusterInfo, health, paths
+from foundation.cluster.joining import catch_up, look_around
 from foundation.cluster.load import LoadTeller
 from foundation.cluster.loneliness import mind_loneliness
 from foundation.config import Config
@@ -20,11 +22,10 @@ from foundation.core.collecting import collect_rarely
 from foundation.core.events import EventStream
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
-from foundation.distribution import Children, Placement
+from foundation.distribution import Children, Key, Placement, ownership
 from foundation.errors import (
     AlreadyRunningError,
     ArgumentError,
-    CallTimeout,
     NotRunningError,
 )
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
@@ -33,6 +34,7 @@ from foundation.processes import (
     Monitor,
     PlanWords,
     ProcessInfo,
+    Restart,
     Spec,
     Supervisor,
     as_process_class,
@@ -46,12 +48,6 @@ from foundation.registry import Groups, Holdings, Presence, Registry, clerk_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-logger = logging.getLogger(__name__)
-
-_FIRST_LOOK_S = 0.25
-_LEAST_CATCH_UP_S = 0.25
-
 
 _running: WeakSet[Cluster] = WeakSet()
 """Weak, so that a node that was thrown away with its event loop, and never stopped, does not count for ever."""
@@ -99,9 +95,9 @@ class Cluster:
             parts = await assemble(self.config, stack)
             self._loop = asyncio.get_running_loop()
             until = self._loop.time() + self.config.join_timeout_s
-            await self._look_around(parts)
+            await look_around(parts, self.config)
             if not self.config.observer:
-                await self._catch_up(parts, until)
+                await catch_up(parts, self.name, until)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.push_async_callback(parts.distribution.hand_all_over)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
@@ -170,16 +166,18 @@ class Cluster:
         """Return what this node knows about the cluster, at once and without asking anybody."""
         members = self.members()
         load = self._load
+        up = sum(member.status is MemberStatus.UP for member in members)
         return ClusterInfo(
             cluster=self.config.cluster_name,
             node=self.name,
-            nodes=sum(member.status is MemberStatus.UP for member in members),
+            nodes=up,
             strategy="+".join(self.config.strategy_names),
             health=health(members),
             processes=load.processes() if load else 0,
             message_rate=load.message_rate if load else 0.0,
             members=tuple(members),
             paths=self.paths(members),
+            distribution=ownership(up),
         )
 
     def paths(self, members: Sequence[Member]) -> dict[NodeId, str]:
@@ -196,6 +194,8 @@ class Cluster:
         node: Node | None = None,
         link: object | None = None,
         distribute: bool = False,
+        restart: Restart | None = None,
+        placement: Placement | None = None,
     ) -> T:
         """Start a process and return a reference to it, typed as its class.
 
@@ -204,8 +204,9 @@ class Cluster:
         fewest; here by default. ``link`` is a reference to a process that shares its fate: when either ends otherwise
         than in order (it crashes, its node goes) the other is stopped too, wherever it is.
 
-        ``distribute=True`` has the process run somewhere in the cluster as long as there is a node that can run it: see
-        :meth:`foundation.distribution.Children.start`, which takes more options. With ``node`` only that one can.
+        ``distribute=True`` has the process run somewhere in the cluster as long as there is a node that can run it:
+        see :meth:`foundation.distribution.Children.start`, also for ``restart`` and ``placement``, which belong to it.
+        With ``node`` only that one can.
 
         Raises what the constructor or ``started`` raises, :class:`ArgumentError` for an argument that does not fit
         (before anything is sent), :class:`NameTakenError`, :class:`NoEligibleNodeError`, :class:`NoSuchProcessError`
@@ -213,13 +214,26 @@ class Cluster:
         """
         wanted = described(cls, args)
         if distribute:
-            return await self._distribute(wanted, name, node, link)
+            if link is not None:
+                message = "a distributed process outlives nodes, so it is linked with none: monitor it instead"
+                raise ArgumentError(message)
+            placement = self._placement(node, placement)
+            return await self.children.start(wanted, name=name, restart=restart or "permanent", placement=placement)
+        if restart is not None or placement is not None:
+            message = "restart and placement are for distribute=True; a supervisor restarts processes of one node"
+            raise ArgumentError(message)
         host = self._running.host
         linked = None if link is None else process_id_of(link)
         where = self._place(node, wanted)
         cls_to_start = as_process_class(wanted.cls)
         started: Any = await host.start_on(where, cls_to_start, wanted.args, wanted.kwargs, name=name, link=linked)
         return started  # type: ignore[no-any-return]
+
+    async def start_processes(
+        self, wanted: Mapping[str, Spec[T]], *, restart: Restart = "permanent", placement: Placement | None = None
+    ) -> dict[str, T]:
+        """Start many distributed processes at once; see :meth:`foundation.distribution.Children.start_all`."""
+        return await self.children.start_all(wanted, restart=restart, placement=placement)
 
     async def start_supervisor(
         self,
@@ -249,6 +263,11 @@ class Cluster:
     def children(self) -> Children:
         """Distributed children: processes that run somewhere, whatever becomes of single nodes."""
         return self._running.children
+
+    def shard(self, cls: Callable[..., T], name: str, key: Key) -> T:
+        """Return the shard that is responsible for a key; see :meth:`foundation.distribution.Children.shard`."""
+        found: T = self._running.children.shard(cls, name, key)
+        return found
 
     async def migrate(self, reference: object, to_node: Member | NodeId | str) -> None:
         """Move a distributed child, with its state; see :meth:`foundation.distribution.Children.migrate`."""
@@ -353,33 +372,10 @@ class Cluster:
     def _others(self) -> list[Member]:
         return [member for member in self.members() if member.node_id != self._running.fabric.node_id]
 
-    async def _distribute(self, wanted: Spec[T], name: str | None, node: Node | None, link: object | None) -> T:
-        if link is not None:
-            message = "a distributed process outlives nodes, so it is linked with none: monitor it instead"
-            raise ArgumentError(message)
-        placement = Placement()
-        if node is not None and not isinstance(node, Anywhere):
-            node_id = self._find(node)
-            placement = Placement(node=self._name_of(node_id))
-        return await self._running.children.start(wanted, name=name, placement=placement)
-
-    async def _look_around(self, parts: Parts) -> None:
-        """Meet whom discovery finds at first sight; the first who is met ends the wait for slower strategies."""
-        async with TaskScope("first look") as looking:
-            look_s = min(_FIRST_LOOK_S, self.config.join_timeout_s)
-            round_over = looking.start(parts.discovery.first_round(look_s), "first round")
-            met = looking.start(parts.membership.met_somebody(), "met somebody")
-            await asyncio.wait({round_over, met}, return_when=asyncio.FIRST_COMPLETED)
-        await parts.membership.settle(self.config.join_timeout_s)
-
-    async def _catch_up(self, parts: Parts, until: float) -> None:
-        """Hold what those who were met hold, as far as they are quick about it."""
-        present = parts.replication.present
-        left_s = max(until - asyncio.get_running_loop().time(), _LEAST_CATCH_UP_S)
-        try:
-            await parts.sync.wait(lambda: present, lambda node: node[:8], left_s)
-        except CallTimeout as error:
-            logger.warning("%s starts with less than the others know: %s", self.name, error)
+    def _placement(self, node: Node | None, placement: Placement | None) -> Placement | None:
+        if node is None or isinstance(node, Anywhere):
+            return placement
+        return structs.replace(placement or Placement(), node=self._name_of(self._find(node)))
 
     def _name_of(self, node: NodeId) -> str:
         return next((member.name for member in self.members() if member.node_id == node), node[:8])

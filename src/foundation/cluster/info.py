@@ -42,6 +42,9 @@ class ClusterInfo:
     """How this node reaches each member now: ``direct`` (a TCP connection of its own), ``routed`` (Zenoh),
     ``connecting`` (neither is ready yet, or neither is left), ``-`` (itself)."""
 
+    distribution: str = ""
+    """How distributed children are owned among so many nodes, and why: ``local``, ``replicated`` or ``partitioned``."""
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON; the path stands with its member."""
         plain = asdict(self)

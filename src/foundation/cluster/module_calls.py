@@ -9,9 +9,10 @@ from foundation.cluster.choosing import Node
 from foundation.cluster.cluster import current_cluster
 from foundation.cluster.info import ClusterInfo
 from foundation.core.events import EventStream
-from foundation.core.identity import ProcessId
+from foundation.core.identity import NodeId, ProcessId
+from foundation.distribution import Children, Key, Placement
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Child, Monitor, PlanWords, Spec, Supervisor
+from foundation.processes import Child, Monitor, PlanWords, Restart, Spec, Supervisor
 from foundation.registry import Groups, Presence
 
 T = TypeVar("T")
@@ -25,9 +26,40 @@ async def start_process(
     name: str | None = None,
     node: Node | None = None,
     link: object | None = None,
+    distribute: bool = False,
+    restart: Restart | None = None,
+    placement: Placement | None = None,
 ) -> T:
     """See :meth:`foundation.Cluster.start_process`."""
-    return await current_cluster().start_process(cls, *args, name=name, node=node, link=link)
+    options: Any = {"link": link, "distribute": distribute, "restart": restart, "placement": placement}
+    return await current_cluster().start_process(cls, *args, name=name, node=node, **options)
+
+
+async def start_processes(
+    wanted: Mapping[str, Spec[T]], *, restart: Restart = "permanent", placement: Placement | None = None
+) -> dict[str, T]:
+    """See :meth:`foundation.Cluster.start_processes`."""
+    return await current_cluster().start_processes(wanted, restart=restart, placement=placement)
+
+
+def children() -> Children:
+    """See :attr:`foundation.Cluster.children`."""
+    return current_cluster().children
+
+
+def shard(cls: Callable[..., T], name: str, key: Key) -> T:
+    """See :meth:`foundation.Cluster.shard`."""
+    return current_cluster().shard(cls, name, key)
+
+
+async def migrate(reference: object, to_node: Member | NodeId | str) -> None:
+    """See :meth:`foundation.Cluster.migrate`."""
+    await current_cluster().migrate(reference, to_node)
+
+
+async def drain(node: Member | NodeId | str) -> int:
+    """See :meth:`foundation.Cluster.drain`."""
+    return await current_cluster().drain(node)
 
 
 async def start_supervisor(

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, TypeVarTuple
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, TypeVarTuple, overload
 
 from foundation.core.identity import NodeId
 from foundation.core.sources import chance
 from foundation.distribution.desk import desk_of
 from foundation.distribution.distribution import Distribution
+from foundation.distribution.every_node import EveryNode, name_at
 from foundation.distribution.messages import ChildReport, Order, Outcome
 from foundation.distribution.plan import Placement, Plan, check_placement, encode_plan
-from foundation.errors import ArgumentError, ChildStartError, NameTakenError, NoEligibleNodeError, SpecConflict
-from foundation.processes import Host, Restart, Spec, as_process_class, described, name_of, wire_name_of
-from foundation.registry import Names
+from foundation.distribution.shards import Key, count_in, numbered, shard_of
+from foundation.errors import (
+    ArgumentError,
+    ChildStartError,
+    NameTakenError,
+    NodeDown,
+    NoEligibleNodeError,
+    NoSuchNameError,
+    NotDelivered,
+    SpecConflict,
+)
+from foundation.processes import Host, Restart, Spec, as_process_class, described, name_of, options, wire_name_of
+from foundation.registry import NAMES, Names
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+_MOST_SIBLINGS = 100_000
 
 
 class Children:
@@ -27,15 +41,38 @@ class Children:
         self._host = host
         self._names = names
 
+    @overload
     async def start(
         self,
         cls: Callable[[*Ts], T] | Spec[T],
         /,
         *args: *Ts,
         name: str | None = None,
+        instances: None = None,
         restart: Restart = "permanent",
         placement: Placement | None = None,
-    ) -> T:
+    ) -> T: ...
+    @overload
+    async def start(
+        self,
+        cls: Callable[[*Ts], T] | Spec[T],
+        /,
+        *args: *Ts,
+        name: str,
+        instances: int | Literal["every_node"],
+        restart: Restart = "permanent",
+        placement: Placement | None = None,
+    ) -> list[T]: ...
+    async def start(
+        self,
+        cls: Callable[[*Ts], T] | Spec[T],
+        /,
+        *args: *Ts,
+        name: str | None = None,
+        instances: int | Literal["every_node"] | None = None,
+        restart: Restart = "permanent",
+        placement: Placement | None = None,
+    ) -> T | list[T]:
         """Have a process run somewhere in the cluster, and again somewhere else when its node goes.
 
         Returns a reference by name, which follows it. When a child of that name runs already, started with the same
@@ -43,14 +80,54 @@ class Children:
         ends it is started again on its node, as for :func:`foundation.child`; stopped with ``stop_process`` it is gone
         for good.
 
+        ``instances`` starts several and returns their references: a number those called ``name/0``, ``name/1`` ...;
+        ``"every_node"`` one on each node that can run it, called ``name@node``, also on those that join later. Those
+        stay where they are and end with their node; :meth:`stop` with ``name`` ends them all. Where one could not start
+        it is tried again, and this raises an :class:`ExceptionGroup`.
+
         Raises :class:`SpecConflict` when another child has the name, :class:`NameTakenError` when a process that is no
         child has it, :class:`NoEligibleNodeError`, :class:`ChildStartError` when the constructor or ``started`` raises,
         :class:`CallTimeout`.
         """
-        wanted = described(cls, args)
+        wanted: Spec[T] = described(cls, args)
         chosen = name or f"{wire_name_of(as_process_class(wanted.cls))}/{chance().getrandbits(64):016x}"
+        if instances == "every_node":
+            return await self._start_everywhere(chosen, wanted, restart, placement or Placement())
+        if instances is not None:
+            return await self._start_numbered(chosen, instances, wanted, restart, placement)
         started = await self.start_all({chosen: wanted}, restart=restart, placement=placement)
         return started[chosen]
+
+    async def start_shards(
+        self,
+        cls: Callable[[*Ts], T] | Spec[T],
+        /,
+        *args: *Ts,
+        name: str,
+        shards: int,
+        restart: Restart = "permanent",
+        placement: Placement | None = None,
+    ) -> list[T]:
+        """Start so many children that share the keys of something; :meth:`shard` finds the one for a key.
+
+        The same as ``start(..., instances=shards)``. Their number stays: with another one this is a SpecConflict.
+        """
+        wanted: Spec[T] = described(cls, args)
+        return await self._start_numbered(name, shards, wanted, restart, placement)
+
+    def shard(self, cls: Callable[..., T], name: str, key: Key) -> T:
+        """Return a reference to that of the children ``name/0``, ``name/1`` ... which is responsible for a key.
+
+        The same one on every node. Looks at what this node has heard, and raises :class:`NoSuchNameError` when there
+        are none.
+        """
+        best = self._names.children.best(f"{NAMES}{name}/0")
+        count = 0 if best is None or best[1].plan is None else count_in(best[1].plan)
+        if not count:
+            message = f"nobody has started shards that are named {name!r}"
+            raise NoSuchNameError(message)
+        found: T = self._host.ref(cls, f"{name}/{shard_of(key, count)}")
+        return found
 
     async def start_all(
         self, wanted: Mapping[str, Spec[T]], *, restart: Restart = "permanent", placement: Placement | None = None
@@ -61,7 +138,11 @@ class Children:
         the others run then all the same.
         """
         orders = [self._order(name, spec, restart, placement or Placement()) for name, spec in wanted.items()]
-        outcomes = await self._distribution.start(orders)
+        await self._start(orders)
+        return {name: self._host.ref(spec.cls, name) for name, spec in wanted.items()}
+
+    async def _start(self, orders: Sequence[Order]) -> None:
+        outcomes = await self._distribution.start(list(orders))
         errors = [
             error
             for order, outcome in zip(orders, outcomes, strict=True)
@@ -72,7 +153,40 @@ class Children:
         if errors:
             message = f"{len(errors)} of {len(orders)} children did not start"
             raise ExceptionGroup(message, errors)
-        return {name: self._host.ref(spec.cls, name) for name, spec in wanted.items()}
+
+    async def _start_numbered(
+        self, name: str, count: int, wanted: Spec[T], restart: Restart, placement: Placement | None
+    ) -> list[T]:
+        if not 0 < count <= _MOST_SIBLINGS:
+            message = f"there can be 1 to {_MOST_SIBLINGS:,} children of one name, not {count!r}"
+            raise ArgumentError(message)
+        names = numbered(name, count)
+        await self._start([self._order(one, wanted, restart, placement or Placement(), count) for one in names])
+        await self._names.await_name(names[0], self._distribution.options.start_timeout_s)  # so that `shard` finds it
+        return [self._host.ref(wanted.cls, one) for one in names]
+
+    async def _start_everywhere(self, name: str, wanted: Spec[T], restart: Restart, placement: Placement) -> list[T]:
+        its = self._order(name, wanted, restart, placement)
+        stands_for_all: Spec[EveryNode] = described(EveryNode, (its.wire_name, its.plan))
+        await self._start([self._order(name, stands_for_all, "permanent", Placement())])
+        members = self._distribution.eligible(its.wire_name, placement)
+        outcomes = await asyncio.gather(*(self._first_start(member.node_id, name) for member in members))
+        started = [name_at(name, member.name) for member, it in zip(members, outcomes, strict=True) if it is not None]
+        errors = [error for one, it in zip(started, filter(None, outcomes), strict=True) if (error := _error(one, it))]
+        if errors:
+            message = f"{len(errors)} of {len(started)} did not start at once, and are tried again"
+            raise ExceptionGroup(message, errors)
+        return [self._host.ref(wanted.cls, one) for one in started]
+
+    async def _first_start(self, node: NodeId, name: str) -> Outcome | None:
+        """Return what became of the process on a node; None when the node has gone meanwhile."""
+        limit_s = self._distribution.options.start_timeout_s
+        if node == self._host.node_id:
+            return await self._distribution.first_start(name)
+        try:
+            return await options(desk_of(self._host, node), timeout_s=limit_s).first_start(name)
+        except (NodeDown, NotDelivered):
+            return None
 
     def is_child(self, reference: object) -> str | None:
         """Return the name of a child, if that is what a reference stands for."""
@@ -102,7 +216,9 @@ class Children:
         """Have a node hand over its children and take no more; return how many it could not hand over."""
         if node == self._host.node_id:
             return await self._distribution.drain()
-        return await desk_of(self._host, node).drain()
+        limits = self._distribution.options
+        limit_s = limits.leave_timeout_s + limits.start_timeout_s
+        return await options(desk_of(self._host, node), timeout_s=limit_s).drain()
 
     async def on(self, node: NodeId) -> list[ChildReport]:
         """Ask a node which children it holds, and which it is to find a place for, and why."""
@@ -110,12 +226,12 @@ class Children:
             return self._distribution.reports()
         return await desk_of(self._host, node).reports()
 
-    def _order(self, name: str, wanted: Spec[Any], restart: Restart, placement: Placement) -> Order:
+    def _order(self, name: str, wanted: Spec[Any], restart: Restart, placement: Placement, siblings: int = 0) -> Order:
         check_placement(placement)
         cls = as_process_class(wanted.cls)
         arguments, keywords = self._host.binding(cls).constructor.encode(wanted.args, wanted.kwargs)
         by_name = {key: bytes(value) for key, value in (keywords or {}).items()} or None
-        plan = Plan(arguments, by_name, restart, placement=placement)
+        plan = Plan(arguments, by_name, restart, placement=placement, siblings=siblings)
         return Order(name, wire_name_of(cls), encode_plan(plan))
 
 

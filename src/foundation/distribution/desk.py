@@ -47,6 +47,10 @@ class Office(Protocol):
         """Describe the children of this node, and those that it is to find a place for."""
         ...
 
+    async def first_start(self, name: str) -> Outcome:
+        """Wait until this node has started its process of those that run on every node, or could not."""
+        ...
+
 
 class Desk(Process, wire_name="foundation:desk"):
     """The part of the distribution that other nodes can call. Its methods run beside each other."""
@@ -93,6 +97,11 @@ class Desk(Process, wire_name="foundation:desk"):
     async def reports(self) -> list[ChildReport]:
         """Describe the children of this node."""
         return self._office.reports()
+
+    @concurrent
+    async def first_start(self, name: str) -> Outcome:
+        """Wait until this node has started its process of those that run on every node, or could not."""
+        return await self._office.first_start(name)
 
 
 def desk_of(host: Host, node: NodeId) -> Desk:

@@ -19,16 +19,19 @@ from foundation.core.clock import Clock
 from foundation.core.identity import NodeId
 from foundation.core.tasks import TaskScope
 from foundation.distribution.desk import DESK_SERIAL, Desk, desk_of
+from foundation.distribution.every_node import Residents
 from foundation.distribution.forgetting import Forgetting
 from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
 from foundation.distribution.mover import Mover
 from foundation.distribution.options import DistributionOptions
+from foundation.distribution.placement import eligible
 from foundation.distribution.placer import Placer
 from foundation.distribution.places import Places
+from foundation.distribution.plan import Placement
 from foundation.distribution.rebalancing import Rebalancing
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, CallTimeout, NoSuchNameError
-from foundation.membership import MemberEvent, Membership, MemberStatus, MemberUp
+from foundation.membership import Member, MemberEvent, Membership, MemberStatus, MemberUp
 from foundation.processes import Host, options
 from foundation.registry import NAMES, TERMINATED, NameRow, Names
 from foundation.replication import Change, Replication, Sync
@@ -68,12 +71,14 @@ class Distribution:
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
         self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
         self._rebalancing = Rebalancing(self._runner, self._mover, names, places, self.options)
+        self._residents = Residents(host, names, membership, self._tasks, self.options, clock)
         self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
         replication.watch(NAMES, self._changed)
         host.build_in(DESK_SERIAL, Desk(self))
 
     async def __aenter__(self) -> Self:
         self._tasks.keep_running(self._placer.keep_adopting, "adopt")
+        self._tasks.keep_running(self._residents.run, "run on every node")
         self._tasks.keep_running(self._forgetting.run, "forget")
         if self.options.rebalance:
             self._tasks.keep_running(self._rebalancing.run, "rebalance")
@@ -83,6 +88,10 @@ class Distribution:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._tasks.close()
+
+    def eligible(self, wire_name: str, placement: Placement) -> list[Member]:
+        """Return who can run a child, as far as this node knows."""
+        return eligible(self._membership.members(), wire_name, placement)
 
     # --- on behalf of this node
 
@@ -270,16 +279,26 @@ class Distribution:
 
     def reports(self) -> list[ChildReport]:
         """Describe the children of this node, and those that it is to find a place for."""
-        return [*self._runner.infos(), *self._placer.reports()]
+        return [*self._runner.infos(), *self._placer.reports(), *self._residents.infos()]
+
+    async def first_start(self, name: str) -> Outcome:
+        """Wait until this node has started its process of those that run on every node, or could not."""
+        try:
+            async with asyncio.timeout(self.options.start_timeout_s):
+                return await self._residents.first_start(name)
+        except TimeoutError:
+            return Outcome("retry", "its node has not come to it in time")
 
     # --- inside
 
     def look(self) -> None:
         """Take that other nodes are in now, which are the homes of other names."""
         self._placer.look()
+        self._residents.look()
 
     def _changed(self, changes: Iterable[Change]) -> None:
         self._forgetting.look_at(changes)
+        self._residents.look_at(changes)
         self._placer.look()
 
     def happened(self, event: MemberEvent) -> None:

@@ -33,6 +33,12 @@ class Outcome(Struct, array_like=True, frozen=True):
     error_type: str = ""
 
 
+def failure(error: Exception) -> Outcome:
+    """Say that a start has failed."""
+    cls = type(error)
+    return Outcome("failed", str(error), f"{cls.__module__}:{cls.__qualname__}")
+
+
 class HandOver(Struct, array_like=True, frozen=True):
     """A child that goes on at another node."""
 

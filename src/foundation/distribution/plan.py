@@ -49,6 +49,9 @@ class Plan(Struct, array_like=True, frozen=True):
 
     placement: Placement = Placement()
 
+    siblings: int = 0
+    """How many children share its name, of which it is one: ``name/0``, ``name/1`` ...; 0 when it is alone."""
+
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decoder = msgspec.msgpack.Decoder(Plan)

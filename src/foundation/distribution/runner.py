@@ -21,7 +21,7 @@ from foundation.core.clock import Clock
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
-from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome
+from foundation.distribution.messages import ChildReport, HandOver, Order, Outcome, failure
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.plan import Plan, decode_plan
 from foundation.errors import CallTimeout, CodecError, NameTakenError, NoSuchProcessError
@@ -152,7 +152,7 @@ class Runner:
             was_granted = self._names.held_child(order.name) is not None
             self.forget(order.name)
             is_open = isinstance(error, CallTimeout) and not was_granted
-            return Outcome("retry", str(error)) if is_open else _failure(error)
+            return Outcome("retry", str(error)) if is_open else failure(error)
         except BaseException:
             self.forget(order.name)
             raise
@@ -162,7 +162,7 @@ class Runner:
             await self._host.until_ready(running)
         except Exception as error:  # noqa: BLE001 - the user's; who ordered is told
             self.forget(order.name)
-            return _failure(error)
+            return failure(error)
         except BaseException:
             self.forget(order.name)
             raise
@@ -182,7 +182,7 @@ class Runner:
             await self._host.until_ready(await self._launch(row.wire_name, name, plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
             self._tasks.start(self._keep_unless_taken_back(name, plan, error), f"keep {name}")
-            return _failure(error)
+            return failure(error)
         return Outcome("started")
 
     async def _keep_unless_taken_back(self, name: str, plan: Plan, error: Exception) -> None:
@@ -332,8 +332,3 @@ class Runner:
         if self._runs.get(name) is run and row is not None and run.restarting is None:
             run.began_at = self._clock.now()
             self._restart(name, run, row, f"{type(error).__name__}: {error}")
-
-
-def _failure(error: Exception) -> Outcome:
-    cls = type(error)
-    return Outcome("failed", str(error), f"{cls.__module__}:{cls.__qualname__}")
