@@ -11,6 +11,7 @@ from foundation import (
     GroupMember,
     MemberEvent,
     NameEvent,
+    Placement,
     PresenceDiff,
     Supervisor,
     blocking,
@@ -92,3 +93,14 @@ def watching_and_grouping(cluster: Cluster, counter: Blocking[Counter]) -> None:
     assert_type(blocking.groups("scope").members("counters"), list[GroupMember])
     assert_type(next(blocking.presence().watch("room")), PresenceDiff)
     assert_type(next(cluster.registry.watch()), tuple[NameEvent, ...])
+
+
+def distributing(cluster: Cluster, counter: Blocking[Counter]) -> None:
+    assert_type(cluster.start_process(Counter, 5, distribute=True, restart="transient"), Blocking[Counter])
+    assert_type(cluster.children.start(Counter, 5, placement=Placement("local")), Blocking[Counter])
+    assert_type(cluster.children.start(Counter, 5, name="a", instances="every_node"), list[Blocking[Counter]])
+    assert_type(cluster.children.start_shards(Counter, name="a", shards=4), list[Blocking[Counter]])
+    assert_type(blocking.shard(Counter, "a", 1), Blocking[Counter])
+    assert_type(blocking.start_processes({"a": spec(Counter, 1)}), dict[str, Blocking[Counter]])
+    blocking.migrate(counter, "node")
+    assert_type(blocking.drain("node"), int)

@@ -11,12 +11,14 @@ from foundation import (
     Child,
     ChildCount,
     ChildInfo,
+    ChildReport,
     Cluster,
     Ended,
     GroupChange,
     GroupMember,
     Monitor,
     NameEvent,
+    Placement,
     PresenceDiff,
     PresenceMeta,
     Process,
@@ -285,3 +287,21 @@ async def hosting(host: Host, node: NodeId) -> None:
     assert_type(await host.start_on(node, Counter), Counter)
     assert_type(host.ref(Counter, "counter"), Counter)
     assert_type(host.ref(Adds, "counter"), Adds)
+
+
+async def distributing(cluster: Cluster, counter: Counter) -> None:
+    assert_type(await cluster.start_process(Counter, 5, distribute=True, restart="transient"), Counter)
+    children = cluster.children
+    assert_type(await children.start(Counter, 5, name="counter", placement=Placement(roles=("web",))), Counter)
+    assert_type(await children.start(spec(Counter, start=5)), Counter)
+    assert_type(await children.start(Counter, 5, name="counter", instances=3), list[Counter])
+    assert_type(await children.start(Shop, "tea", name="tea", instances="every_node"), list[Shop])
+    assert_type(await children.start_shards(Counter, name="counters", shards=4), list[Counter])
+    assert_type(cluster.shard(Counter, "counters", "key"), Counter)
+    assert_type(foundation.shard(Adds, "counters", 7), Adds)
+    assert_type(await cluster.start_processes({"a": spec(Counter, 1)}), dict[str, Counter])
+    assert_type(await foundation.start_processes({"a": spec(Counter, 1)}), dict[str, Counter])
+    assert_type(await foundation.start_process(Counter, 5, distribute=True, placement=Placement("local")), Counter)
+    assert_type(await cluster.drain("node"), int)
+    assert_type(await foundation.children().on(cluster.node.node_id), list[ChildReport])
+    await foundation.migrate(counter, cluster.node)

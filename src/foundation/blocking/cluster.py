@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
 import foundation.cluster as asynchronous
+from foundation.blocking.children import Children
 from foundation.blocking.job import Job
 from foundation.blocking.loop_thread import leave_thread
 from foundation.blocking.reference import Blocking, References
@@ -17,9 +18,10 @@ from foundation.blocking.stream import Stream
 from foundation.cluster.choosing import Node
 from foundation.config import Config
 from foundation.core.identity import NodeId, ProcessId
+from foundation.distribution import Key, Placement
 from foundation.errors import NotRunningError
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Child, Ended, PlanWords, Process, ProcessInfo, Spec, Supervisor
+from foundation.processes import Child, Ended, PlanWords, Process, ProcessInfo, Restart, Spec, Supervisor
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -114,10 +116,20 @@ class Cluster:
         name: str | None = None,
         node: Node | None = None,
         link: object | None = None,
+        distribute: bool = False,
+        restart: Restart | None = None,
+        placement: Placement | None = None,
     ) -> Blocking[T]:
         """Start a process and return a blocking reference to it; see :meth:`foundation.Cluster.start_process`."""
-        starting: Coroutine[Any, Any, T] = self.asynchronous.start_process(cls, *args, name=name, node=node, link=link)
+        options: Any = {"link": link, "distribute": distribute, "restart": restart, "placement": placement}
+        starting: Coroutine[Any, Any, T] = self.asynchronous.start_process(cls, *args, name=name, node=node, **options)
         return self.blocking(self._session.run(starting))
+
+    def start_processes(
+        self, wanted: Mapping[str, Spec[T]], *, restart: Restart = "permanent", placement: Placement | None = None
+    ) -> dict[str, Blocking[T]]:
+        """See :meth:`foundation.Cluster.start_processes`."""
+        return self.children.start_all(wanted, restart=restart, placement=placement)
 
     def start_supervisor(
         self, *children: Child[Any], name: str | None = None, node: Node | None = None, **plan: Unpack[PlanWords]
@@ -129,6 +141,23 @@ class Cluster:
     def stop_process(self, reference: object, reason: str = "stopped") -> None:
         """See :meth:`foundation.Cluster.stop_process`."""
         self._session.run(self.asynchronous.stop_process(reference, reason))
+
+    @property
+    def children(self) -> Children:
+        """See :attr:`foundation.Cluster.children`."""
+        return Children(lambda: self.asynchronous.children, self._session, self._references)
+
+    def shard(self, cls: Callable[..., T], name: str, key: Key) -> Blocking[T]:
+        """See :meth:`foundation.Cluster.shard`."""
+        return self.children.shard(cls, name, key)
+
+    def migrate(self, reference: object, to_node: Member | NodeId | str) -> None:
+        """See :meth:`foundation.Cluster.migrate`."""
+        self._session.run(self.asynchronous.migrate(reference, to_node))
+
+    def drain(self, node: Member | NodeId | str) -> int:
+        """See :meth:`foundation.Cluster.drain`."""
+        return self._session.run(self.asynchronous.drain(node))
 
     def monitor(self, target: object) -> Stream[Ended]:
         """Watch a process or a member: iterate over the one item; see :meth:`foundation.Cluster.monitor`."""

@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from foundation import processes
+from foundation.blocking.children import Children
 from foundation.blocking.reference import Blocking
 from foundation.blocking.registry import Groups, Presence
 from foundation.blocking.starting import cluster_of, current_cluster
 from foundation.blocking.stream import Stream
 from foundation.cluster import ClusterInfo
 from foundation.cluster.choosing import Node
-from foundation.core.identity import ProcessId
+from foundation.core.identity import NodeId, ProcessId
+from foundation.distribution import Key, Placement
 from foundation.membership import Member, MemberEvent
-from foundation.processes import Child, Ended, PlanWords, Spec, Supervisor
+from foundation.processes import Child, Ended, PlanWords, Restart, Spec, Supervisor
 from foundation.processes.calling.reference import remote_method
 
 P = ParamSpec("P")
@@ -59,9 +61,40 @@ def start_process(
     name: str | None = None,
     node: Node | None = None,
     link: object | None = None,
+    distribute: bool = False,
+    restart: Restart | None = None,
+    placement: Placement | None = None,
 ) -> Blocking[T]:
     """See :meth:`foundation.blocking.Cluster.start_process`."""
-    return current_cluster().start_process(cls, *args, name=name, node=node, link=link)
+    options: Any = {"link": link, "distribute": distribute, "restart": restart, "placement": placement}
+    return current_cluster().start_process(cls, *args, name=name, node=node, **options)
+
+
+def start_processes(
+    wanted: Mapping[str, Spec[T]], *, restart: Restart = "permanent", placement: Placement | None = None
+) -> dict[str, Blocking[T]]:
+    """See :meth:`foundation.blocking.Cluster.start_processes`."""
+    return current_cluster().start_processes(wanted, restart=restart, placement=placement)
+
+
+def children() -> Children:
+    """See :attr:`foundation.blocking.Cluster.children`."""
+    return current_cluster().children
+
+
+def shard(cls: Callable[..., T], name: str, key: Key) -> Blocking[T]:
+    """See :meth:`foundation.blocking.Cluster.shard`."""
+    return current_cluster().shard(cls, name, key)
+
+
+def migrate(reference: object, to_node: Member | NodeId | str) -> None:
+    """See :meth:`foundation.blocking.Cluster.migrate`."""
+    current_cluster().migrate(reference, to_node)
+
+
+def drain(node: Member | NodeId | str) -> int:
+    """See :meth:`foundation.blocking.Cluster.drain`."""
+    return current_cluster().drain(node)
 
 
 def start_supervisor(
