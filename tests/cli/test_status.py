@@ -70,7 +70,7 @@ async def test_status_shows_names_and_groups() -> None:
     members = {member["name"]: member for member in json.loads(text)["members"]}
     assert members["one"]["names"].keys() == {"counter of one", "second of one"}
     assert {"scope": "", "group": "counters", "members": 1} in members["other"]["groups"]
-    assert json.loads(text)["totals"] == {"names": 4, "groups": 3, "group_members": 4, "presences": 2}
+    assert json.loads(text)["totals"] == {"names": 4, "groups": 3, "group_members": 4, "presences": 2, "children": 0}
     assert "second of other" in table
     assert "4 names, 3 groups, 4 group members, 2 presences" in table
 

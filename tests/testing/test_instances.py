@@ -215,3 +215,19 @@ def test_many_are_started_at_once() -> None:
         await cluster.nodes[0].run(story)
 
     simulate(scenario, 2, run_timeout_s=100)
+
+
+def test_a_drained_node_gets_no_more_children() -> None:
+    """Children that are started after a node was drained run elsewhere, at once."""
+
+    async def story(cluster: Cluster, drained: str) -> list[str]:
+        before = await cluster.start_processes({f"before {n}": spec(Agent, "") for n in range(10)})
+        assert await cluster.drain(drained) == 0
+        after = await cluster.start_processes({f"after {n}": spec(Agent, "") for n in range(30)})
+        return [await agent.where() for agent in (*before.values(), *after.values())]
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, *_, last = cluster.nodes
+        assert last.node_id not in await first.run(story, last.name)
+
+    simulate(scenario, 3, run_timeout_s=100)

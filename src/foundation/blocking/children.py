@@ -87,9 +87,9 @@ class Children:
         """See :meth:`foundation.Children.stop`."""
         self._session.run(self._it.stop(name))
 
-    def on(self, node: NodeId) -> list[ChildReport]:
+    def on(self, node: NodeId, most: int = 1_000) -> list[ChildReport]:
         """See :meth:`foundation.Children.on`."""
-        return self._session.run(self._it.on(node))
+        return self._session.run(self._it.on(node, most))
 
     @property
     def _it(self) -> asynchronous.Children:

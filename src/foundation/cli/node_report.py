@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from foundation import Member, ProcessInfo
+from foundation import ChildReport, Member, ProcessInfo
 from foundation.registry import Holdings
 
 
@@ -27,6 +27,14 @@ class NodeReport:
     holdings: Holdings | None = None
     """Which names and groups its processes have, or None when it did not say."""
 
+    children: list[ChildReport] | None = None
+    """Which distributed children it holds, and which it is to find a place for."""
+
+    def mailbox_length(self, child: ChildReport) -> int | None:
+        """Return how many messages wait for a child that runs there."""
+        lengths = (info.mailbox_length for info in self.processes or () if info.process_id == child.process_id)
+        return next(lengths, None)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON."""
         member = self.member
@@ -42,6 +50,18 @@ class NodeReport:
             "incarnation": member.incarnation,
             "processes": None if self.processes is None else [_process(info) for info in self.processes],
             **_holdings(self.holdings),
+            "children": None if self.children is None else [self._child(child) for child in self.children],
+        }
+
+    def _child(self, child: ChildReport) -> dict[str, Any]:
+        return {
+            "name": child.name,
+            "class": child.wire_name,
+            "process": None if child.process_id is None else str(child.process_id),
+            "restarts": child.restarts,
+            "mailbox": self.mailbox_length(child),
+            "state_bytes": child.state_bytes,
+            "why": child.why,
         }
 
 
@@ -58,7 +78,7 @@ def _holdings(holdings: Holdings | None) -> dict[str, Any]:
 
 
 def totals(reports: Sequence[NodeReport]) -> dict[str, int]:
-    """Sum up what the nodes say: names, groups, memberships of processes in groups, presences."""
+    """Sum up what the nodes say: names, groups, memberships of processes in groups, presences, children."""
     said = [report.holdings for report in reports if report.holdings is not None]
     counts = [group for holdings in said for group in holdings.first_groups]
     return {
@@ -66,6 +86,7 @@ def totals(reports: Sequence[NodeReport]) -> dict[str, int]:
         "groups": len({(group.scope, group.group) for group in counts}),
         "group_members": sum(group.members for group in counts),
         "presences": sum(holdings.presences for holdings in said),
+        "children": len({child.name for report in reports for child in report.children or ()}),
     }
 
 

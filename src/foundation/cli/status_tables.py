@@ -12,7 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from foundation.cli.child_table import children_table
 from foundation.cli.node_report import NodeReport, totals
+from foundation.distribution import ownership
 from foundation.membership import Member, MemberStatus
 
 _COLORS = {MemberStatus.UP: "green", MemberStatus.UNREACHABLE: "red", MemberStatus.DOWN: "red"}
@@ -55,6 +57,10 @@ def _tables(cluster: str, reports: Sequence[NodeReport]) -> list[RenderableType]
         tables.append(_names(reports))
     if counts["groups"]:
         tables.append(_groups(reports))
+    if counts["children"]:
+        tables.append(children_table(reports))
+    up = sum(report.member.status is MemberStatus.UP for report in reports)
+    tables.append(Text(f"children are {ownership(up)}"))
     tables.append(Text(", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in counts.items())))
     return tables
 

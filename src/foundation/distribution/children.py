@@ -197,17 +197,22 @@ class Children:
         """End a child for good, wherever it is, and if it has no process; raises NoSuchNameError, CallTimeout."""
         await self._distribution.stop_child(name)
 
-    async def migrate(self, reference: object, node: NodeId) -> None:
+    async def migrate(self, reference: object, node: NodeId, *, at: NodeId | None = None) -> None:
         """Move a child to another node, with the state that its ``snapshot`` gives and its ``restore`` takes there.
 
-        Calls wait and follow; none is lost or run twice. Raises :class:`NoSuchNameError` when that is no child,
+        Calls wait and follow; none is lost or run twice. ``at`` is the node where the child is: an observer, which
+        knows no names, has to say so. Raises :class:`NoSuchNameError` when that is no child,
         :class:`ChildStartError` when it could not begin there: then it goes on where it was.
         """
         name = reference if isinstance(reference, str) else name_of(reference)
         if name is None:
             message = f"expected a reference to a distributed child, or its name, got {reference!r}"
             raise ArgumentError(message)
-        outcome = await self._distribution.move_to(name, node)
+        if at is None or at == self._host.node_id:
+            outcome = await self._distribution.move_to(name, node)
+        else:
+            limit_s = self._distribution.options.start_timeout_s
+            outcome = await options(desk_of(self._host, at), timeout_s=limit_s).migrate(name, node)
         if outcome.result not in {"started", "exists"}:
             message = f"child {name!r} was not moved: {outcome.text}"
             raise ChildStartError(message, outcome.error_type)
@@ -220,11 +225,14 @@ class Children:
         limit_s = limits.leave_timeout_s + limits.start_timeout_s
         return await options(desk_of(self._host, node), timeout_s=limit_s).drain()
 
-    async def on(self, node: NodeId) -> list[ChildReport]:
-        """Ask a node which children it holds, and which it is to find a place for, and why."""
+    async def on(self, node: NodeId, most: int = 1_000) -> list[ChildReport]:
+        """Ask a node which children it holds, and which it is to find a place for, and why.
+
+        At most so many: first those that do not run, then those of which there is one on every node.
+        """
         if node == self._host.node_id:
-            return self._distribution.reports()
-        return await desk_of(self._host, node).reports()
+            return self._distribution.reports(most)
+        return await desk_of(self._host, node).reports(most)
 
     def _order(self, name: str, wanted: Spec[Any], restart: Restart, placement: Placement, siblings: int = 0) -> Order:
         check_placement(placement)
@@ -232,7 +240,7 @@ class Children:
         arguments, keywords = self._host.binding(cls).constructor.encode(wanted.args, wanted.kwargs)
         by_name = {key: bytes(value) for key, value in (keywords or {}).items()} or None
         plan = Plan(arguments, by_name, restart, placement=placement, siblings=siblings)
-        return Order(name, wire_name_of(cls), encode_plan(plan))
+        return Order(name, wire_name_of(cls), encode_plan(plan), asker=self._host.node_id)
 
 
 def _error(name: str, outcome: Outcome) -> Exception | None:

@@ -43,7 +43,7 @@ class Office(Protocol):
         """Hand over all children of this node, and take none; return how many are still here."""
         ...
 
-    def reports(self) -> list[ChildReport]:
+    def reports(self, most: int) -> list[ChildReport]:
         """Describe the children of this node, and those that it is to find a place for."""
         ...
 
@@ -94,9 +94,9 @@ class Desk(Process, wire_name="foundation:desk"):
         return await self._office.drain()
 
     @concurrent
-    async def reports(self) -> list[ChildReport]:
-        """Describe the children of this node."""
-        return self._office.reports()
+    async def reports(self, most: int) -> list[ChildReport]:
+        """Describe the children of this node, at most so many."""
+        return self._office.reports(most)
 
     @concurrent
     async def first_start(self, name: str) -> Outcome:

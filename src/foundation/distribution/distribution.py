@@ -65,7 +65,7 @@ class Distribution:
         self._replication = replication
         self._tasks = TaskScope("distribution")
         clock = clock or sources.clock()
-        places = Places(host.node_id, names, membership.members)
+        places = Places(names, membership.members)
         self._places = places
         self._runner = Runner(host, names, self._tasks, self.options, clock)
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
@@ -277,9 +277,10 @@ class Distribution:
         await self.hand_all_over()
         return len(self._runner)
 
-    def reports(self) -> list[ChildReport]:
-        """Describe the children of this node, and those that it is to find a place for."""
-        return [*self._runner.infos(), *self._placer.reports(), *self._residents.infos()]
+    def reports(self, most: int) -> list[ChildReport]:
+        """Describe the children of this node, and those that it is to find a place for; at first who does not run."""
+        found = [*self._placer.reports(), *self._residents.infos(), *self._runner.infos()]
+        return sorted(found, key=lambda report: report.process_id is not None)[:most]
 
     async def first_start(self, name: str) -> Outcome:
         """Wait until this node has started its process of those that run on every node, or could not."""

@@ -23,6 +23,8 @@ class Order(Struct, array_like=True, frozen=True):
     plan: bytes
     life: int = 0
     """Of an orphan, the life that goes on; 0 for a child that begins to live."""
+    asker: NodeId = NodeId("")
+    """Who wants it, which is where `local` places it; nobody, for one that goes on."""
 
 
 class Outcome(Struct, array_like=True, frozen=True):
@@ -62,3 +64,5 @@ class ChildReport(Struct, frozen=True):
     """How often it was started again on this node."""
     why: str = ""
     """Why it is where it is, or why it does not run."""
+    state_bytes: int | None = None
+    """How large its state was when it was moved here; None when it was not, or has none."""

@@ -19,8 +19,7 @@ from foundation.registry import NAMES, Names
 class Places:
     """Where children may run."""
 
-    def __init__(self, me: NodeId, names: Names, members: Callable[[], list[Member]]) -> None:
-        self._me = me
+    def __init__(self, names: Names, members: Callable[[], list[Member]]) -> None:
         self._names = names
         self._members = members
 
@@ -29,7 +28,7 @@ class Places:
     ) -> list[NodeId | None]:
         """Return a member for each child; None where nobody can run it. ``without`` are members not to be chosen."""
         members = self._members()
-        choosers: dict[tuple[str, bytes], Any] = {}
+        choosers: dict[tuple[str, bytes, NodeId], Any] = {}
         found: list[NodeId | None] = []
         for order in orders:
             placement = decode_plan(order.plan).placement
@@ -40,11 +39,11 @@ class Places:
                 ]
                 if placement.apart is not None:
                     left = list(kept_apart(left, self._taken(placement.apart, order.name)))
-                found.append(self._chooser(placement, left)(NAMES + order.name))
+                found.append(self._chooser(placement, left, order.asker)(NAMES + order.name))
                 continue
-            kind = (order.wire_name, repr(placement).encode())
+            kind = (order.wire_name, repr(placement).encode(), order.asker)
             if kind not in choosers:
-                choosers[kind] = self._chooser(placement, eligible(members, order.wire_name, placement))
+                choosers[kind] = self._chooser(placement, eligible(members, order.wire_name, placement), order.asker)
             found.append(choosers[kind](NAMES + order.name))
         return found
 
@@ -58,8 +57,10 @@ class Places:
         ]
         return "; ".join(said) or "all who could have failed to start it"
 
-    def _chooser(self, placement: Placement, members: Sequence[Member]) -> Callable[[str], NodeId | None]:
-        return chooser(placement.strategy, members, self._me, draw, _own_strategy)
+    def _chooser(
+        self, placement: Placement, members: Sequence[Member], asker: NodeId
+    ) -> Callable[[str], NodeId | None]:
+        return chooser(placement.strategy, members, asker, draw, _own_strategy)
 
     def _taken(self, apart: str, name: str) -> set[NodeId]:
         """Return who holds a child that shares that word."""

@@ -12,7 +12,7 @@ from foundation.processes import Restart
 
 Strategy = Literal["hash", "least_loaded", "random", "local"]
 """How a node is chosen: by the child's name, so that all nodes choose the same; by how many processes it runs; by
-chance; the node that asks."""
+chance; the node that asks, or for one that has lost its node as with ``hash``."""
 
 
 class Placement(Struct, array_like=True, frozen=True):

@@ -52,6 +52,7 @@ class _Run:
     began_at: float = 0.0
     restarts: int = 0
     why: str = ""
+    state_bytes: int | None = None
     is_handed_over: bool = False
     """It is on its way to another node: what happens to it here is for the mover to judge."""
     restarting: asyncio.Task[None] | None = field(default=None)
@@ -109,7 +110,7 @@ class Runner:
             row = self._names.held_child(name)
             if row is not None:
                 process_id = self._names.index.find(NAMES + name)
-                found.append(ChildReport(name, row.wire_name, process_id, run.restarts, run.why))
+                found.append(ChildReport(name, row.wire_name, process_id, run.restarts, run.why, run.state_bytes))
         return found
 
     # --- beginning
@@ -241,11 +242,14 @@ class Runner:
 
     # --- inside
 
-    def _began(self, name: str, serial: int | None, plan: Plan) -> None:
+    def _began(
+        self, name: str, serial: int | None, plan: Plan, why: str = "", state: bytes | None = None
+    ) -> None:
         run = self._runs.get(name)
         if run is None:
             pace = Pace(RESTART_BACKOFF, self._options.stable_s)
             run = self._runs[name] = _Run(plan, pace, Intensity(plan.max_restarts, plan.within_s))
+            run.why, run.state_bytes = why, None if state is None else len(state)
         run.began_at = self._clock.now()
         if serial is not None:
             self._by_serial[serial] = name
@@ -257,16 +261,17 @@ class Runner:
         async def enroll(serial: int) -> None:
             register = self._names.register
             await register(order.name, serial, order.wire_name, None, limit_s, plan=order.plan, life=order.life)
-            self._began(order.name, serial, plan)
+            self._began(order.name, serial, plan, _why_here(order, plan))
 
         return Launch(enroll)
 
     def _going_on(self, name: str, plan: Plan, hand_over: HandOver | None) -> Launch:
         """Return how a child is started whose name is held here already."""
+        source, state = ("", None) if hand_over is None else (hand_over.source, hand_over.state)
 
         async def enroll(serial: int) -> None:
             self._names.run_child(name, serial)
-            self._began(name, serial, plan)
+            self._began(name, serial, plan, f"moved here by node {source[:8]}", state)
 
         return Launch(enroll) if hand_over is None else Launch(enroll, hand_over.state, hand_over.timers)
 
@@ -332,3 +337,9 @@ class Runner:
         if self._runs.get(name) is run and row is not None and run.restarting is None:
             run.began_at = self._clock.now()
             self._restart(name, run, row, f"{type(error).__name__}: {error}")
+
+
+def _why_here(order: Order, plan: Plan) -> str:
+    placement = plan.placement
+    chosen = f"only node {placement.node} may run it" if placement.node else f"chosen by {placement.strategy}"
+    return f"its node is gone; {chosen}" if order.life else chosen

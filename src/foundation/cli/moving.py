@@ -1,0 +1,108 @@
+"""``foundation migrate`` and ``foundation drain``: move distributed children between nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from foundation import ChildReport, Cluster, Member
+from foundation.cli.failure import CommandFailed
+from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run
+from foundation.cli.observing import observing
+from foundation.errors import CallError
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a distributed child.")]
+Node = Annotated[str, typer.Argument(metavar="NODE", help="The name or the id of a member.")]
+Timeout = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")]
+_MOST = 1_000_000
+
+
+def migrate(  # noqa: PLR0913 - the options of the command
+    name: Name,
+    node: Node,
+    *,
+    cluster_name: ClusterName = None,
+    cluster: Strategies = None,
+    peer: Peers = None,
+    host: Host = None,
+    cookie_file: CookieFile = None,
+    timeout: Timeout = 2.0,
+) -> int:
+    """Move a distributed child to another node, with its state."""
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    print(run(lambda: _migrate(arguments, timeout, name, node)))
+    return 0
+
+
+def drain(
+    node: Node,
+    *,
+    cluster_name: ClusterName = None,
+    cluster: Strategies = None,
+    peer: Peers = None,
+    host: Host = None,
+    cookie_file: CookieFile = None,
+    timeout: Timeout = 2.0,
+) -> int:
+    """Have a node hand over its distributed children and take no more, as before it is stopped."""
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    print(run(lambda: _drain(arguments, timeout, node)))
+    return 0
+
+
+async def _migrate(arguments: dict[str, Any], timeout_s: float, name: str, node: str) -> str:
+    async with observing(arguments, timeout_s) as cluster:
+        target = _member(cluster, node)
+        source, child = await _holder(cluster, name)
+        if source.node_id == target.node_id:
+            return f"{name} is on {target.name} already"
+        if child.process_id is None:
+            message = f"{name} does not run, so it cannot be moved: {child.why}"
+            raise CommandFailed(message)
+        await cluster.children.migrate(name, target.node_id, at=source.node_id)
+        return f"{name} was moved from {source.name} to {target.name}"
+
+
+async def _drain(arguments: dict[str, Any], timeout_s: float, node: str) -> str:
+    async with observing(arguments, timeout_s) as cluster:
+        member = _member(cluster, node)
+        left = await cluster.children.drain(member.node_id)
+        if left:
+            message = f"{member.name} takes no more children, but could not hand over {left:,} of its own"
+            raise CommandFailed(message, details=["`foundation status` says why nobody else can run them"])
+        return f"{member.name} has handed over its children and takes no more"
+
+
+def _member(cluster: Cluster, node: str) -> Member:
+    found = [member for member in cluster.members() if node in {member.name, member.node_id}]
+    if len(found) != 1:
+        problem = "no member has" if not found else f"{len(found)} members have"
+        names = ", ".join(member.name for member in cluster.members())
+        message = f"{problem} the name or id {node!r}; there are: {names}"
+        raise CommandFailed(message)
+    return found[0]
+
+
+async def _holder(cluster: Cluster, name: str) -> tuple[Member, ChildReport]:
+    """Ask everybody for the child; who has its process is the one."""
+    members = cluster.members()
+    answers = await asyncio.gather(*(_on(cluster, member) for member in members))
+    found = [
+        (member, child)
+        for member, children in zip(members, answers, strict=True)
+        for child in children
+        if child.name == name
+    ]
+    if not found:
+        message = f"no distributed child is named {name!r}"
+        raise CommandFailed(message)
+    return max(found, key=lambda pair: pair[1].process_id is not None)
+
+
+async def _on(cluster: Cluster, member: Member) -> list[ChildReport]:
+    try:
+        return await cluster.children.on(member.node_id, _MOST)
+    except CallError:
+        return []

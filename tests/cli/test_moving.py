@@ -1,0 +1,84 @@
+"""``foundation migrate`` and ``foundation drain``, and what ``foundation status`` says of children."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.commands import Commands, commands
+
+CHILDREN = """
+from foundation import Placement, Process
+
+class Counter(Process):
+    value = 7
+
+    async def snapshot(self) -> int:
+        return self.value
+
+    async def restore(self, value: int) -> None:
+        self.value = value
+
+async def main(cluster):
+    if cluster.name == "one":
+        await cluster.children.start(Counter, name="counter", placement=Placement("local"))
+        await cluster.children.start(Counter, name="pinned", placement=Placement(node="one"))
+        await cluster.children.start(Counter, name="all", instances="every_node")
+    print("added", flush=True)
+"""
+
+
+async def children(cli: Commands) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return where each child is, and what is said of it."""
+    _, text = await cli.end("status", "--json")
+    return {
+        child["name"]: (member["name"], child)
+        for member in json.loads(text)["members"]
+        for child in member["children"] or ()
+    }
+
+
+async def refuse(cli: Commands) -> None:
+    """Ask for what there is not."""
+    for arguments, problem in (
+        (("nobody", "other"), "no distributed child is named 'nobody'"),
+        (("counter", "nowhere"), "no member has the name or id 'nowhere'"),
+    ):
+        code, output = await cli.end("migrate", *arguments)
+        assert code == 1
+        assert problem in output
+
+
+async def test_children_are_shown_moved_and_handed_over() -> None:
+    """Status says where a child is and why; the commands say what they did, or why not, with an exit code."""
+    async with commands() as cli:
+        (cli.ground.folder / "app.py").write_text(CHILDREN)
+        async with (
+            await cli.start("node", "app", "--name", "other") as other,
+            await cli.start("node", "app", "--name", "one") as one,
+        ):
+            await other.line("added")
+            await one.line("added")
+            seen = await children(cli)
+            assert {name: node for name, (node, _) in seen.items() if name != "all"} == {
+                "counter": "one",
+                "pinned": "one",
+                "all@one": "one",
+                "all@other": "other",
+            }
+            assert seen["counter"][1]["why"] == "chosen by local"
+            assert (seen["pinned"][1]["why"], seen["pinned"][1]["mailbox"]) == ("only node one may run it", 0)
+            assert await cli.end("migrate", "counter", "other") == (0, "counter was moved from one to other")
+            assert await cli.end("migrate", "counter", "other") == (0, "counter is on other already")
+            node, counter = (await children(cli))["counter"]
+            assert (node, counter["state_bytes"], counter["class"]) == ("other", 2, "app:Counter")
+            assert counter["why"].startswith("moved here by node")
+            await refuse(cli)
+            code, output = await cli.end("drain", "other")
+            assert (code, output) == (0, "other has handed over its children and takes no more")
+            code, output = await cli.end("drain", "one")
+            assert code == 1
+            assert "one takes no more children, but could not hand over" in output
+            _, table = await cli.end("status")
+    assert "children are replicated: 2 nodes, every node knows every child" in table
+    assert "pinned" in table
