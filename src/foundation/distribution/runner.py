@@ -242,9 +242,7 @@ class Runner:
 
     # --- inside
 
-    def _began(
-        self, name: str, serial: int | None, plan: Plan, why: str = "", state: bytes | None = None
-    ) -> None:
+    def _began(self, name: str, serial: int | None, plan: Plan, why: str = "", state: bytes | None = None) -> None:
         run = self._runs.get(name)
         if run is None:
             pace = Pace(RESTART_BACKOFF, self._options.stable_s)
