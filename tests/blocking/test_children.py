@@ -15,6 +15,7 @@ def test_children_from_threads(start_nodes: StartNodes) -> None:
     assert counter.add(2) == 7
     assert here.children.start(Counter, 5, name="counter", restart="transient", placement=local) == counter
     here.migrate(counter, "there")
+    assert here.children.holder("counter") == there.node.node_id
     assert [report.name for report in here.children.on(there.node.node_id)] == ["counter"]
     assert there.drain("there") == 0
     assert [report.name for report in there.children.on(here.node.node_id)] == ["counter"]

@@ -42,6 +42,7 @@ async def refuse(cli: Commands) -> None:
     """Ask for what there is not."""
     for arguments, problem in (
         (("nobody", "other"), "no distributed child is named 'nobody'"),
+        (("all@one", "other"), "all@one runs on each node, and stays where it is"),
         (("counter", "nowhere"), "no member has the name or id 'nowhere'"),
     ):
         code, output = await cli.end("migrate", *arguments)

@@ -87,6 +87,10 @@ class Children:
         """See :meth:`foundation.Children.stop`."""
         self._session.run(self._it.stop(name))
 
+    def holder(self, name: str) -> NodeId | None:
+        """See :meth:`foundation.Children.holder`."""
+        return self._session.run(self._it.holder(name))
+
     def on(self, node: NodeId, most: int = 1_000) -> list[ChildReport]:
         """See :meth:`foundation.Children.on`."""
         return self._session.run(self._it.on(node, most))

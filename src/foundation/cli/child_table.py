@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foundation import ChildReport
-from foundation.cli.node_report import NodeReport
+from foundation.cli.node_report import NodeReport, totals
 
 _MOST_ROWS = 50
 
@@ -32,8 +32,9 @@ def children_table(reports: Sequence[NodeReport]) -> Table:
             "" if state is None else f"{state:,} B",
             Text(child.why),
         )
-    if len(found) > _MOST_ROWS:
-        table.caption = f"and {len(found) - _MOST_ROWS:,} more"
+    more = max(totals(reports)["children"], len(found)) - min(len(found), _MOST_ROWS)
+    if more:
+        table.caption = f"and {more:,} more"
     return table
 
 

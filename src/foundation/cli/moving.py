@@ -16,7 +16,6 @@ from foundation.errors import CallError
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a distributed child.")]
 Node = Annotated[str, typer.Argument(metavar="NODE", help="The name or the id of a member.")]
 Timeout = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")]
-_MOST = 1_000_000
 
 
 def migrate(  # noqa: PLR0913 - the options of the command
@@ -55,13 +54,13 @@ def drain(
 async def _migrate(arguments: dict[str, Any], timeout_s: float, name: str, node: str) -> str:
     async with observing(arguments, timeout_s) as cluster:
         target = _member(cluster, node)
-        source, child = await _holder(cluster, name)
-        if source.node_id == target.node_id:
+        holder = await cluster.children.holder(name)
+        if holder is None:
+            raise CommandFailed(await _why_nowhere(cluster, name))
+        if holder == target.node_id:
             return f"{name} is on {target.name} already"
-        if child.process_id is None:
-            message = f"{name} does not run, so it cannot be moved: {child.why}"
-            raise CommandFailed(message)
-        await cluster.children.migrate(name, target.node_id, at=source.node_id)
+        source = _member(cluster, holder)
+        await cluster.children.migrate(name, target.node_id, at=holder)
         return f"{name} was moved from {source.name} to {target.name}"
 
 
@@ -85,24 +84,19 @@ def _member(cluster: Cluster, node: str) -> Member:
     return found[0]
 
 
-async def _holder(cluster: Cluster, name: str) -> tuple[Member, ChildReport]:
-    """Ask everybody for the child; who has its process is the one."""
-    members = cluster.members()
-    answers = await asyncio.gather(*(_on(cluster, member) for member in members))
-    found = [
-        (member, child)
-        for member, children in zip(members, answers, strict=True)
-        for child in children
-        if child.name == name
-    ]
-    if not found:
-        message = f"no distributed child is named {name!r}"
-        raise CommandFailed(message)
-    return max(found, key=lambda pair: pair[1].process_id is not None)
+async def _why_nowhere(cluster: Cluster, name: str) -> str:
+    """Ask everybody for a child that no node holds."""
+    answers = await asyncio.gather(*(_on(cluster, member) for member in cluster.members()))
+    known = next((child for children in answers for child in children if child.name == name), None)
+    if known is None:
+        return f"no distributed child is named {name!r}"
+    if known.process_id is not None:
+        return f"{name} runs on each node, and stays where it is"
+    return f"{name} does not run, so it cannot be moved: {known.why}"
 
 
 async def _on(cluster: Cluster, member: Member) -> list[ChildReport]:
     try:
-        return await cluster.children.on(member.node_id, _MOST)
+        return await cluster.children.on(member.node_id)
     except CallError:
         return []

@@ -86,7 +86,7 @@ def totals(reports: Sequence[NodeReport]) -> dict[str, int]:
         "groups": len({(group.scope, group.group) for group in counts}),
         "group_members": sum(group.members for group in counts),
         "presences": sum(holdings.presences for holdings in said),
-        "children": len({child.name for report in reports for child in report.children or ()}),
+        "children": sum(holdings.children for holdings in said),
     }
 
 

@@ -57,7 +57,7 @@ def _tables(cluster: str, reports: Sequence[NodeReport]) -> list[RenderableType]
         tables.append(_names(reports))
     if counts["groups"]:
         tables.append(_groups(reports))
-    if counts["children"]:
+    if any(report.children for report in reports):
         tables.append(children_table(reports))
     up = sum(report.member.status is MemberStatus.UP for report in reports)
     tables.append(Text(f"children are {ownership(up)}"))

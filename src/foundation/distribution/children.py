@@ -16,6 +16,7 @@ from foundation.distribution.plan import Placement, Plan, check_placement, encod
 from foundation.distribution.shards import Key, count_in, numbered, shard_of
 from foundation.errors import (
     ArgumentError,
+    CallError,
     ChildStartError,
     NameTakenError,
     NodeDown,
@@ -121,8 +122,7 @@ class Children:
         The same one on every node. Looks at what this node has heard, and raises :class:`NoSuchNameError` when there
         are none.
         """
-        best = self._names.children.best(f"{NAMES}{name}/0")
-        count = 0 if best is None or best[1].plan is None else count_in(best[1].plan)
+        count = self._count(name)
         if not count:
             message = f"nobody has started shards that are named {name!r}"
             raise NoSuchNameError(message)
@@ -161,7 +161,9 @@ class Children:
             message = f"there can be 1 to {_MOST_SIBLINGS:,} children of one name, not {count!r}"
             raise ArgumentError(message)
         names = numbered(name, count)
-        await self._start([self._order(one, wanted, restart, placement or Placement(), count) for one in names])
+        orders = [self._order(one, wanted, restart, placement or Placement(), count) for one in names]
+        await self._start(orders[:1])  # it says how many there are: another number must start none of the others
+        await self._start(orders[1:])
         await self._names.await_name(names[0], self._distribution.options.start_timeout_s)  # so that `shard` finds it
         return [self._host.ref(wanted.cls, one) for one in names]
 
@@ -194,8 +196,19 @@ class Children:
         return name if name is not None and self._names.is_followed(name) else None
 
     async def stop(self, name: str) -> None:
-        """End a child for good, wherever it is, and if it has no process; raises NoSuchNameError, CallTimeout."""
-        await self._distribution.stop_child(name)
+        """End a child for good, wherever it is, and if it has no process; raises NoSuchNameError, CallTimeout.
+
+        The name that several share, ``name/0``, ``name/1`` ..., stands for all of them.
+        """
+        if not self._count(name) or self._names.is_followed(name):
+            await self._distribution.stop_child(name)
+            return
+        left = [one for one in numbered(name, self._count(name)) if self._names.is_followed(one)]
+        outcomes = await asyncio.gather(*map(self._distribution.stop_child, left), return_exceptions=True)
+        errors = [error for error in outcomes if isinstance(error, Exception)]
+        if errors:
+            message = f"{len(errors)} of {len(left)} children could not be ended"
+            raise ExceptionGroup(message, errors)
 
     async def migrate(self, reference: object, node: NodeId, *, at: NodeId | None = None) -> None:
         """Move a child to another node, with the state that its ``snapshot`` gives and its ``restore`` takes there.
@@ -225,6 +238,15 @@ class Children:
         limit_s = limits.leave_timeout_s + limits.start_timeout_s
         return await options(desk_of(self._host, node), timeout_s=limit_s).drain()
 
+    async def holder(self, name: str) -> NodeId | None:
+        """Ask all members which of them has a child, with or without a process; None when nobody says so.
+
+        For observers: a member knows it, see :meth:`foundation.Cluster.whereis`.
+        """
+        nodes = self._distribution.everybody()
+        answers = await asyncio.gather(*(self._holds(node, name) for node in nodes))
+        return next((node for node, has_it in zip(nodes, answers, strict=True) if has_it), None)
+
     async def on(self, node: NodeId, most: int = 1_000) -> list[ChildReport]:
         """Ask a node which children it holds, and which it is to find a place for, and why.
 
@@ -233,6 +255,19 @@ class Children:
         if node == self._host.node_id:
             return self._distribution.reports(most)
         return await desk_of(self._host, node).reports(most)
+
+    def _count(self, name: str) -> int:
+        """Return how many children share a name; 0 when it is nobody's, or one alone has it."""
+        best = self._names.children.best(f"{NAMES}{name}/0")
+        return 0 if best is None or best[1].plan is None else count_in(best[1].plan)
+
+    async def _holds(self, node: NodeId, name: str) -> bool:
+        if node == self._host.node_id:
+            return self._distribution.holds(name)
+        try:
+            return await desk_of(self._host, node).holds(name)
+        except CallError:
+            return False
 
     def _order(self, name: str, wanted: Spec[Any], restart: Restart, placement: Placement, siblings: int = 0) -> Order:
         check_placement(placement)

@@ -89,6 +89,10 @@ class Distribution:
     ) -> None:
         await self._tasks.close()
 
+    def everybody(self) -> list[NodeId]:
+        """Return all members."""
+        return [member.node_id for member in self._membership.members()]
+
     def eligible(self, wire_name: str, placement: Placement) -> list[Member]:
         """Return who can run a child, as far as this node knows."""
         return eligible(self._membership.members(), wire_name, placement)

@@ -34,6 +34,8 @@ class Holdings(Struct, frozen=True):
     first_groups: list[GroupCount]
     """At most 1,000 of the groups, in order."""
     presences: int
+    children: int = 0
+    """Distributed children that the node has."""
 
 
 class Clerk(Process, wire_name="foundation:clerk"):
@@ -95,7 +97,8 @@ class Clerk(Process, wire_name="foundation:clerk"):
         own = self._names.own()
         counts = [GroupCount(*place, members) for place, members in sorted(self._groups.own_counts().items())]
         first = dict(sorted(own.items())[:_MOST_LISTED])
-        return Holdings(len(own), first, len(counts), counts[:_MOST_LISTED], self._presence.own_count())
+        children = len(self._names.children.held_by(self._host.node_id))
+        return Holdings(len(own), first, len(counts), counts[:_MOST_LISTED], self._presence.own_count(), children)
 
 
 def clerk_of(host: Host, node: NodeId) -> Clerk:
