@@ -31,6 +31,7 @@ class Node:
         self.wire: deque[bytes] = deque()
         self.got: list[object] = []
         self.ended = 0
+        self.given_up: list[Peer] = []
         self.peer: Peer
 
     def meet(self, other: Node) -> None:
@@ -57,7 +58,7 @@ class Node:
         self.ended += 1
 
     def refused(self, peer: Peer) -> None:
-        raise AssertionError(peer)
+        self.given_up.append(peer)
 
     def acknowledge_later(self, peer: Peer) -> None:
         """Leave it: what is sent back acknowledges too."""
@@ -150,3 +151,26 @@ async def test_a_link_on_which_nobody_begins_gives_way_to_the_routes() -> None:
     assert not one.peer.has_link
     carry(one, two, "both at once")
     assert two.got == ["hello"]
+
+
+async def test_who_hangs_up_before_saying_anything_is_not_kept() -> None:
+    """A link of somebody who goes at that moment leaves nothing; one with whom there is a session is waited for."""
+    one, two = Node(), Node()
+    one.meet(two)
+    two.meet(one)
+
+    def link_that_is_lost() -> None:
+        link = Link()
+        transport = create_autospec(asyncio.Transport, is_closing=lambda: False)
+        link.connection_made(transport)
+        one.peer.attach(link, dialed_here=False)
+        link.connection_lost(None)
+
+    link_that_is_lost()
+    assert one.given_up == [one.peer]
+    one.given_up.clear()
+    one.peer.found()
+    two.peer.found()
+    carry(one, two, "both at once")
+    link_that_is_lost()
+    assert one.given_up == []

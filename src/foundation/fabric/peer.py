@@ -23,8 +23,7 @@ from foundation.fabric.room import Waiters
 from foundation.fabric.session import PIECE_BYTES, GapError, Session
 
 _FLUSH_BYTES = 64 << 10
-_SIMULTANEOUS_S = 5.0
-_PACE_INTERVAL_S = 0.005
+_SIMULTANEOUS_S, _PACE_INTERVAL_S = 5.0, 0.005
 _FRAMES_AT_ONCE = 64
 """After so many frames of one turn the first leave, so that the other side works on them too. With 256 callers: one
 batch a turn 148,000 calls/s, both half idle; 32 to 128 at once 210,000 to 266,000; fewer cost more in writes."""
@@ -303,8 +302,8 @@ class Peer:
         return new.dialed_here == (self._me > self.node)
 
     def _introduce(self, path: Path, *, answer_wanted: bool = True) -> None:
-        seen = self._session.seen()
-        resume = Resume(self._owner.incarnation, self._session_id, self._their_session, answer_wanted, seen)
+        known, seen = self._their_session, self._session.seen()
+        resume = Resume(self._owner.incarnation, self._session_id, known, answer_wanted, seen)
         path.write([pack_resume(resume)])
 
     def _lose(self, path: Path | None) -> None:
@@ -320,6 +319,8 @@ class Peer:
             if self._routed is not None:
                 self._routed.is_ready = False
                 self._introduce(self._routed)
+        if not self.has_session:
+            self._owner.refused(self)  # it hung up in silence
 
     def _resumed(self, path: Path, resume: Resume) -> None:
         if not self._owner.admitted(self.node, resume.incarnation):
