@@ -124,7 +124,10 @@ class Running:
             try:
                 error = await asyncio.shield(self._ready)
             except asyncio.CancelledError:
-                self._task.cancel()
+                if self._ready.done():  # at this very moment: what `started` has opened, `stopping` is to close
+                    self.close("its start was cancelled", EndReason.STOPPED)
+                else:
+                    self._task.cancel()
                 raise
         if error is not None:
             raise error
