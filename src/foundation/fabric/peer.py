@@ -82,7 +82,7 @@ class Peer:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._direct: DirectPath | None = None
-        self._linked_at = 0.0
+        self._linked_at = self._absent_at = 0.0
         self._routed: RoutedPath | None = None
         self._active: Path | None = None
         self._waiters = Waiters(node, options.most_waiters)
@@ -181,13 +181,14 @@ class Peer:
 
     def found(self) -> None:
         """The node is present: the routes to it are open. After a cut an old link is not worth waiting for."""
-        if self._routed is None and self._direct is not None and self._session.unacknowledged_bytes:
+        if self._direct is not None and self._linked_at < self._absent_at:
             self._direct.close()
         self._route().is_ready = False
         self._introduce(self._route())
 
     def absent(self) -> None:
         """The node is not present: there are no routes to it."""
+        self._absent_at = self._loop.time()
         self._lose(self._routed)
 
     def attach(self, link: Link, *, dialed_here: bool) -> None:
@@ -303,8 +304,7 @@ class Peer:
 
     def _introduce(self, path: Path, *, answer_wanted: bool = True) -> None:
         known, seen = self._their_session, self._session.seen()
-        resume = Resume(self._owner.incarnation, self._session_id, known, answer_wanted, seen)
-        path.write([pack_resume(resume)])
+        path.write([pack_resume(Resume(self._owner.incarnation, self._session_id, known, answer_wanted, seen))])
 
     def _lose(self, path: Path | None) -> None:
         if path is None or path not in (self._direct, self._routed):
