@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -33,7 +33,7 @@ from foundation.distribution.runner import Runner
 from foundation.errors import CallError, CallTimeout, NoSuchNameError
 from foundation.membership import Member, MemberEvent, Membership, MemberStatus, MemberUp
 from foundation.processes import Host, options
-from foundation.registry import NAMES, TERMINATED, NameRow, Names
+from foundation.registry import NAMES, NameRow, Names
 from foundation.replication import Change, Replication, Sync
 
 logger = logging.getLogger(__name__)
@@ -66,11 +66,10 @@ class Distribution:
         self._tasks = TaskScope("distribution")
         clock = clock or sources.clock()
         places = Places(names, membership.members)
-        self._places = places
         self._runner = Runner(host, names, self._tasks, self.options, clock)
         self._placer = Placer(host, names, places, self._runner, self._tasks, self.options, clock)
         self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
-        self._rebalancing = Rebalancing(self._runner, self._mover, names, places, self.options)
+        self._rebalancing = Rebalancing(self._runner, self._mover, places, self.options)
         self._residents = Residents(host, names, membership, self._tasks, self.options, clock)
         self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
         replication.watch(NAMES, self._changed)
@@ -172,21 +171,20 @@ class Distribution:
 
         When this returns this node has heard of it itself, so that it does not come back as long as this node lives.
         """
-        limit_s = timeout_s or self.options.start_timeout_s
-        key, life = NAMES + name, self._life_of(name)
-        with _limited(limit_s, f"child {name!r} was not terminated"):
-            async with asyncio.timeout(limit_s):
-                while (best := self._names.children.best(key)) is not None and _is_alive(best[1], life):
-                    await self._terminate_at(best[0], name)
-                    if (best := self._names.children.best(key)) is not None and _is_alive(best[1], life):
-                        await asyncio.sleep(_RETRY_S)  # its row is on its way, or the child to another node
+        key, life = NAMES + name, self._alive(name)[1].life
+        async with _within(timeout_s or self.options.start_timeout_s, f"child {name!r} was not terminated"):
+            while (best := self._names.children.alive(key)) is not None and best[1].life == life:
+                await self._terminate_at(best[0], name)
+                if (best := self._names.children.alive(key)) is not None and best[1].life == life:
+                    await asyncio.sleep(_RETRY_S)  # its row is on its way, or the child to another node
 
-    def _life_of(self, name: str) -> int:
-        best = self._names.children.best(NAMES + name)
-        if best is None or best[1].serial == TERMINATED:
+    def _alive(self, name: str) -> tuple[NodeId, NameRow]:
+        """Return where a child is, as far as this node has heard; raises NoSuchNameError."""
+        alive = self._names.children.alive(NAMES + name)
+        if alive is None:
             message = f"no distributed child is named {name!r}"
             raise NoSuchNameError(message)
-        return best[1].life
+        return alive
 
     async def _terminate_at(self, node: NodeId, name: str) -> None:
         if node == self._host.node_id:
@@ -198,19 +196,16 @@ class Distribution:
     async def move_to(self, name: str, node: NodeId, timeout_s: float | None = None) -> Outcome:
         """Have a child move to another node; raises NoSuchNameError, CallTimeout."""
         limit_s = timeout_s or self.options.start_timeout_s
-        with _limited(limit_s, f"child {name!r} did not come to move"):
-            async with asyncio.timeout(limit_s):
-                while True:
-                    self._life_of(name)
-                    best = self._names.children.best(NAMES + name)
-                    if best is None or best[0] == node:
-                        return Outcome("exists")
-                    if best[0] == self._host.node_id:
-                        return await self.migrate(name, node)
-                    if NAMES + name not in self._names.children.orphans:
-                        desk = options(desk_of(self._host, best[0]), timeout_s=limit_s)
-                        return await desk.migrate(name, node)
-                    await asyncio.sleep(_RETRY_S)
+        async with _within(limit_s, f"child {name!r} did not come to move"):
+            while True:
+                holder, _ = self._alive(name)
+                if holder == node:
+                    return Outcome("exists")
+                if holder == self._host.node_id:
+                    return await self.migrate(name, node)
+                if NAMES + name not in self._names.children.orphans:
+                    return await options(desk_of(self._host, holder), timeout_s=limit_s).migrate(name, node)
+                await asyncio.sleep(_RETRY_S)
 
     async def hand_all_over(self) -> None:
         """Leave: take no more children, hand over those that are here as far as anybody can have them, and go quietly.
@@ -313,18 +308,14 @@ class Distribution:
             self._rebalancing.joined()
 
 
-@contextmanager
-def _limited(limit_s: float, what: str) -> Generator[None]:
-    """Say what it was that took too long."""
+@asynccontextmanager
+async def _within(limit_s: float, what: str) -> AsyncGenerator[None]:
+    """Limit the block in time, and say what it was that took too long."""
     try:
-        yield
+        async with asyncio.timeout(limit_s):
+            yield
     except CallTimeout:
         raise
     except TimeoutError:
         message = f"{what} within {limit_s} s"
         raise CallTimeout(message) from None
-
-
-def _is_alive(row: NameRow, life: int) -> bool:
-    """Tell whether a child lives on in that life."""
-    return row.serial != TERMINATED and row.life == life

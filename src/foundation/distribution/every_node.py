@@ -13,8 +13,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from msgspec import Raw
-
 from foundation.core.clock import Clock
 from foundation.core.identity import ProcessId
 from foundation.core.sources import draw
@@ -176,7 +174,7 @@ class Residents:
     def _begin(self, name: str, encoded: bytes) -> None:
         try:
             constructor = self._host.binding(EveryNode).constructor
-            (wire_name, its_plan), _ = constructor.decode(Raw(decode_plan(encoded).arguments), None)
+            (wire_name, its_plan), _ = constructor.decode(*decode_plan(encoded).constructor)
             plan = decode_plan(its_plan)
         except CodecError as error:
             del self._wanted[name]
@@ -220,10 +218,8 @@ class Residents:
             resident.restarts += 1
 
     async def _run_once(self, name: str, resident: _Resident) -> Ended:
-        plan = resident.plan
-        keywords = {key: Raw(value) for key, value in (plan.keywords or {}).items()} or None
         cls = find_class(resident.wire_name)
-        running = await self._host.begin(cls, Raw(plan.arguments), keywords, resident.name)
+        running = await self._host.begin(cls, *resident.plan.constructor, resident.name)
         resident.serial = running.process_id.serial
         resident.ended = asyncio.get_running_loop().create_future()
         try:

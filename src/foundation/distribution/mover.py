@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.distribution.desk import desk_of
-from foundation.distribution.messages import HandOver, Order, Outcome
+from foundation.distribution.messages import HandOver, Outcome
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
@@ -85,11 +85,7 @@ class Mover:
 
     async def _move_each(self, names: Iterable[str], declined: dict[str, set[NodeId]]) -> dict[str, Outcome]:
         """Move children; return what came of each, and note who takes none."""
-        orders = [
-            Order(name, row.wire_name, row.plan or b"")
-            for name in names
-            if (row := self._names.held_child(name)) is not None
-        ]
+        orders = self._runner.orders(names)
         me = self._host.node_id
         chosen = self._places.choose(orders, lambda order: {me, *declined.get(order.name, ())})
         moves = {

@@ -21,7 +21,7 @@ from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
 from foundation.errors import CallError, FoundationError
 from foundation.processes import Host, options
-from foundation.registry import NAMES, TERMINATED, Names
+from foundation.registry import NAMES, Names
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +118,8 @@ class Placer:
             return Outcome("retry", "the home of its name is another node")
         if (beginning := self._beginning.get(order.name)) is not None:
             return beginning
-        best = self._names.children.best(key)
-        if best is not None and best[1].serial != TERMINATED:
-            row = best[1]
+        if (alive := self._names.children.alive(key)) is not None:
+            row = alive[1]
             return Outcome("exists" if (row.plan, row.wire_name) == (order.plan, order.wire_name) else "conflict")
         if self._names.index.is_held(key):
             return Outcome("taken", "it is the name of a process that is no distributed child")

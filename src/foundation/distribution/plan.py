@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from foundation.errors import ArgumentError, CodecError
 from foundation.processes import Restart
@@ -48,6 +48,11 @@ class Plan(Struct, array_like=True, frozen=True):
     """More restarts than ``max_restarts`` in so many seconds on one node, and another one is to try."""
 
     placement: Placement = Placement()
+
+    @property
+    def constructor(self) -> tuple[Raw, dict[str, Raw] | None]:
+        """The arguments and keywords, as a host takes them."""
+        return Raw(self.arguments), {key: Raw(value) for key, value in (self.keywords or {}).items()} or None
 
     siblings: int = 0
     """How many children share its name, of which it is one: ``name/0``, ``name/1`` ...; 0 when it is alone."""

@@ -13,7 +13,6 @@ from foundation.distribution.mover import Mover
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
-from foundation.registry import Names
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +20,9 @@ logger = logging.getLogger(__name__)
 class Rebalancing:
     """Moves children of this node to where they would be put now."""
 
-    def __init__(
-        self, runner: Runner, mover: Mover, names: Names, places: Places, options: DistributionOptions
-    ) -> None:
+    def __init__(self, runner: Runner, mover: Mover, places: Places, options: DistributionOptions) -> None:
         self._runner = runner
         self._mover = mover
-        self._names = names
         self._places = places
         self._options = options
         self._joins = 0
@@ -46,16 +42,7 @@ class Rebalancing:
                 joins = self._joins
                 await asyncio.sleep(self._options.rebalance_after_s)
             self._joined.clear()
-            await self._move(self._due(), joins)
-
-    def _due(self) -> list[Order]:
-        """Return the children of this node that are placed by their names."""
-        orders: list[Order] = []
-        for name in self._runner.names():
-            row, plan = self._names.held_child(name), self._runner.plan_of(name)
-            if row is not None and plan is not None and plan.placement.strategy == "hash":
-                orders.append(Order(name, row.wire_name, row.plan or b""))
-        return orders
+            await self._move(self._runner.orders(self._runner.placed_by("hash")), joins)
 
     async def _move(self, orders: list[Order], joins: int) -> None:
         moved = 0

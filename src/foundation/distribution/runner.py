@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from foundation.core.clock import Clock
@@ -98,10 +97,17 @@ class Runner:
         row = self._names.held_child(name)
         return None if row is None or row.serial == NOT_RUNNING else row.serial
 
-    def plan_of(self, name: str) -> Plan | None:
-        """Return how a child here is started."""
-        run = self._runs.get(name)
-        return None if run is None else run.plan
+    def orders(self, names: Iterable[str]) -> list[Order]:
+        """Return what it would take to have these children elsewhere, as far as they are here."""
+        return [
+            Order(name, row.wire_name, row.plan or b"")
+            for name in names
+            if (row := self._names.held_child(name)) is not None
+        ]
+
+    def placed_by(self, strategy: str) -> list[str]:
+        """Return the names of the children here that are placed in that way."""
+        return [name for name, run in self._runs.items() if run.plan.placement.strategy == strategy]
 
     def infos(self) -> list[ChildReport]:
         """Describe the children here."""
@@ -274,9 +280,7 @@ class Runner:
         return Launch(enroll) if hand_over is None else Launch(enroll, hand_over.state, hand_over.timers)
 
     async def _launch(self, wire_name: str, name: str, plan: Plan, launch: Launch) -> Running:
-        cls = find_class(wire_name)
-        keywords = {key: Raw(value) for key, value in (plan.keywords or {}).items()} or None
-        return await self._host.begin(cls, Raw(plan.arguments), keywords, name, launch=launch)
+        return await self._host.begin(find_class(wire_name), *plan.constructor, name, launch=launch)
 
     def _terminated(self, name: str) -> None:
         self._let_go(name)

@@ -50,10 +50,14 @@ class ChildIndex:
         """Return the row that says what is to become of a child; None when nobody has heard of it."""
         return max(self.rows(key), key=_rank, default=None)
 
+    def alive(self, key: str) -> Held | None:
+        """Return what :meth:`best` does, for a child that is to run; None also for one that was terminated."""
+        best = self.best(key)
+        return None if best is None or best[1].serial == TERMINATED else best
+
     def is_expected(self, key: str) -> bool:
         """Tell whether a child is to run."""
-        best = self.best(key)
-        return best is not None and best[1].serial != TERMINATED
+        return self.alive(key) is not None
 
     def orphan_life(self, key: str) -> int:
         """Return the life of an orphan; 0 for all others."""
