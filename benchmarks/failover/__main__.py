@@ -10,10 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.failover import on_nodes
+from benchmarks.tables import console, show
 from foundation.testing import ProcessCluster, ProcessNode
 
 RESULTS = Path(__file__).parents[1] / "results" / "failover.json"
@@ -24,8 +22,6 @@ MOVES = 50
 STATE_BYTES = 1 << 20
 SMALL_STATE_BYTES = 1_000
 QUICK = os.environ.get("QUICK") == "1"
-
-console = Console()
 
 
 async def measure(count: int) -> dict[str, Any]:
@@ -44,13 +40,13 @@ async def measure_moves(stateful: int) -> dict[str, Any]:
         first, second, third = cluster.nodes
         await first.run(on_nodes.start, 0, 3 * stateful)
         figures = {"migrate_p50_ms": await moving(first, second)}
-        held = await third.run(on_nodes.held, 3 * stateful)
+        held = await third.run(on_nodes.held)
         await first.run(on_nodes.fill, held, SMALL_STATE_BYTES)
         began = time.monotonic()
         await third.leave()
         figures["leave_s"] = round(time.monotonic() - began, 3)
         figures["left"] = len(held)
-        there = [number for node in (first, second) for number in await node.run(on_nodes.held, 3 * stateful)]
+        there = [number for node in (first, second) for number in await node.run(on_nodes.held)]
         assert sorted(there) == list(range(3 * stateful)), "a planned leave has lost or doubled children"
     return figures
 
@@ -69,14 +65,14 @@ async def starting(first: ProcessNode, second: ProcessNode, count: int) -> int:
 
 async def failing_over(first: ProcessNode, second: ProcessNode, third: ProcessNode, count: int) -> dict[str, Any]:
     """Kill a node; the others call its children at that moment, each half of them. Return when they had answers."""
-    victims = await third.run(on_nodes.held, count)
+    victims = await third.run(on_nodes.held)
     began = time.monotonic()
     third.kill()
     halves = ((first, victims[::2]), (second, victims[1::2]))
     await asyncio.gather(*(node.run(on_nodes.begin_to_call, some) for node, some in halves))
     answered = await asyncio.gather(*(node.run(on_nodes.answered) for node, _ in halves))
     waits = sorted(at - began for some in answered for at in some)
-    there = [number for node in (first, second) for number in await node.run(on_nodes.held, count)]
+    there = [number for node in (first, second) for number in await node.run(on_nodes.held)]
     cuts = statistics.quantiles(waits, n=100)
     return {
         "victims": len(victims),
@@ -90,21 +86,10 @@ async def failing_over(first: ProcessNode, second: ProcessNode, third: ProcessNo
 
 async def moving(first: ProcessNode, second: ProcessNode) -> float:
     """Move children to and fro; return the median of milliseconds until one answers at its new place."""
-    here = (await first.run(on_nodes.held, 0))[:MOVES]
+    here = (await first.run(on_nodes.held))[:MOVES]
     await first.run(on_nodes.fill, here, STATE_BYTES)
-    there = await second.run(on_nodes.node_of)
-    took = await first.run(on_nodes.migrate, here, [there] * len(here))
+    took = await first.run(on_nodes.migrate, here, second.name)
     return round(statistics.median(took) * 1000, 2)
-
-
-def show(title: str, figures: dict[str, Any]) -> None:
-    """Print a table for people."""
-    table = Table(title=title)
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for key, value in figures.items():
-        table.add_row(key, f"{value:,}")
-    console.print(table)
 
 
 async def main() -> dict[str, Any]:

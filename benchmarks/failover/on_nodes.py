@@ -63,9 +63,8 @@ async def call_all(cluster: Cluster, numbers: list[int]) -> float:
     return time.monotonic()
 
 
-async def held(cluster: Cluster, count: int) -> list[int]:
-    """Return which of so many children have their process here, as the processes themselves say."""
-    del count
+async def held(cluster: Cluster) -> list[int]:
+    """Return which children have their process here."""
     names = [info.name for info in await cluster.processes() if info.name and info.name.startswith("child/")]
     return [int(name.partition("/")[2]) for name in names]
 
@@ -96,17 +95,12 @@ async def fill(cluster: Cluster, numbers: list[int], size: int) -> None:
         await cluster.ref(Counter, name_of(number)).fill(size)
 
 
-async def migrate(cluster: Cluster, numbers: list[int], nodes: list[str]) -> list[float]:
-    """Move each of these children to a node, one after the other; return the seconds until it answers there."""
+async def migrate(cluster: Cluster, numbers: list[int], node: str) -> list[float]:
+    """Move these children to a node, one after the other; return the seconds until each answers there."""
     took: list[float] = []
-    for number, node in zip(numbers, nodes, strict=True):
+    for number in numbers:
         began = time.monotonic()
         await cluster.migrate(name_of(number), node)
         await cluster.ref(Counter, name_of(number)).answer()
         took.append(time.monotonic() - began)
     return took
-
-
-async def node_of(cluster: Cluster) -> str:
-    """Return the id of this node."""
-    return cluster.node.node_id

@@ -10,10 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.registry import on_nodes
+from benchmarks.tables import show
 from foundation.testing import ProcessCluster, ProcessNode
 
 RESULTS = Path(__file__).parents[1] / "results" / "registry.json"
@@ -21,8 +19,6 @@ PER_NODE = 20_000
 SEQUENTIAL = 2_000
 AT_A_TIME = 64
 QUICK = os.environ.get("QUICK") == "1"
-
-console = Console()
 
 
 async def measure(per_node: int = PER_NODE, one_by_one: int = SEQUENTIAL) -> dict[str, Any]:
@@ -88,19 +84,9 @@ async def purge(nodes: list[ProcessNode], newcomer: ProcessNode, left: int) -> f
     return round(max(await asyncio.gather(*waiting)) - began, 3)
 
 
-def show(figures: dict[str, Any]) -> None:
-    """Print a table for people."""
-    table = Table(title=f"names: {PER_NODE:,} on each of 3 nodes, {AT_A_TIME} at a time")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for key, value in figures.items():
-        table.add_row(key, f"{value:,}")
-    console.print(table)
-
-
 if __name__ == "__main__":
     result = asyncio.run(measure())
-    show(result)
+    show(f"names: {PER_NODE:,} on each of 3 nodes, {AT_A_TIME} at a time", result)
     if not QUICK:
         RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))

@@ -18,6 +18,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from foundation.blocking.job import Job
+from foundation.core.loops import new_event_loop
 from foundation.core.tasks import TaskScope
 from foundation.errors import NotRunningError
 
@@ -35,7 +36,7 @@ class LoopThread:
     """A loop that begins what other threads submit."""
 
     def __init__(self) -> None:
-        self.loop = _new_loop()
+        self.loop = new_event_loop()
         self.users = 0
         self.is_forked = False
         self.stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -137,14 +138,6 @@ class LoopThread:
         with suppress(IndexError):
             while True:
                 self._queue.popleft()[1].fail(NotRunningError(self._over))
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop  # noqa: PLC0415 - it does not exist for every platform
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 class _Shared:

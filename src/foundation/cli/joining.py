@@ -11,6 +11,7 @@ import typer
 
 from foundation.cli.failure import CommandFailed
 from foundation.config.cookie import own_cookie
+from foundation.core.loops import new_event_loop
 
 T = TypeVar("T")
 
@@ -68,16 +69,8 @@ def split(texts: list[str] | None) -> list[str] | None:
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run ``work`` on an event loop of uvloop, where that is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - it does not exist for every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _cookie(file: Path) -> Any:  # noqa: ANN401 - a Secret, which start_cluster takes as it is

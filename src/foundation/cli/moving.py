@@ -11,6 +11,7 @@ from foundation import ChildReport, Cluster, Member
 from foundation.cli.failure import CommandFailed
 from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run
 from foundation.cli.observing import observing
+from foundation.cluster.choosing import find_member
 from foundation.errors import CallError
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a distributed child.")]
@@ -53,35 +54,25 @@ def drain(
 
 async def _migrate(arguments: dict[str, Any], timeout_s: float, name: str, node: str) -> str:
     async with observing(arguments, timeout_s) as cluster:
-        target = _member(cluster, node)
+        target = find_member(cluster.members(), node)
         holder = await cluster.children.holder(name)
         if holder is None:
             raise CommandFailed(await _why_nowhere(cluster, name))
         if holder == target.node_id:
             return f"{name} is on {target.name} already"
-        source = _member(cluster, holder)
+        source = find_member(cluster.members(), holder)
         await cluster.children.migrate(name, target.node_id, at=holder)
         return f"{name} was moved from {source.name} to {target.name}"
 
 
 async def _drain(arguments: dict[str, Any], timeout_s: float, node: str) -> str:
     async with observing(arguments, timeout_s) as cluster:
-        member = _member(cluster, node)
+        member = find_member(cluster.members(), node)
         left = await cluster.children.drain(member.node_id)
         if left:
             message = f"{member.name} takes no more children, but could not hand over {left:,} of its own"
             raise CommandFailed(message, details=["`foundation status` says why nobody else can run them"])
         return f"{member.name} has handed over its children and takes no more"
-
-
-def _member(cluster: Cluster, node: str) -> Member:
-    found = [member for member in cluster.members() if node in {member.name, member.node_id}]
-    if len(found) != 1:
-        problem = "no member has" if not found else f"{len(found)} members have"
-        names = ", ".join(member.name for member in cluster.members())
-        message = f"{problem} the name or id {node!r}; there are: {names}"
-        raise CommandFailed(message)
-    return found[0]
 
 
 async def _why_nowhere(cluster: Cluster, name: str) -> str:

@@ -24,11 +24,11 @@ ANY = Anywhere()
 Node = Member | NodeId | str | Anywhere
 
 
-def find_member(members: Sequence[Member], node: Member | NodeId | str) -> NodeId:
+def find_member(members: Sequence[Member], node: Member | NodeId | str) -> Member:
     """Return the member with that id or name; raises :class:`NoEligibleNodeError`."""
     if isinstance(node, Member):
-        return node.node_id
-    found = [member.node_id for member in members if node in {member.node_id, member.name}]
+        return node
+    found = [member for member in members if node in {member.node_id, member.name}]
     if len(found) == 1:
         return found[0]
     problem = "no member has" if not found else f"{len(found)} members have"

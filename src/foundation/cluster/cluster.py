@@ -381,7 +381,7 @@ class Cluster:
         return next((member.name for member in self.members() if member.node_id == node), node[:8])
 
     def _find(self, node: Member | NodeId | str) -> NodeId:
-        return find_member(self.members(), node)
+        return find_member(self.members(), node).node_id
 
     def _place(self, node: Node | None, wanted: Spec[Any]) -> NodeId:
         if node is None:

@@ -14,11 +14,12 @@ import json
 import logging
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import FileIO
 from typing import Any
 
 from foundation.cluster import Cluster, start_cluster
+from foundation.core.loops import new_event_loop
 from foundation.core.tasks import TaskScope
 from foundation.testing.cluster import options_from
 from foundation.testing.real.lines import LONGEST_LINE, encoded, line_of
@@ -32,14 +33,8 @@ def main() -> None:
     os.dup2(2, 1)
     stream = os.fdopen(commands, "rb", buffering=0)
     setup: dict[str, Any] = json.loads(stream.readline())
-    with asyncio.Runner(loop_factory=_uvloop() if setup["uvloop"] else None) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop if setup["uvloop"] else None) as runner:
         runner.run(_Node(stream, answers).run(setup))
-
-
-def _uvloop() -> Callable[[], asyncio.AbstractEventLoop]:
-    import uvloop  # noqa: PLC0415 - it does not exist for every platform
-
-    return uvloop.new_event_loop
 
 
 class _Node:
