@@ -8,8 +8,7 @@ from contextlib import suppress
 from fileinput import FileInput
 from itertools import islice
 
-import foundation
-from foundation.errors import FoundationError
+import foundation.errors
 
 
 class WordCounter(foundation.Process):
@@ -57,14 +56,15 @@ class WordCount:
                         group.create_task(self.employ(event.member, head))
 
     async def employ(self, member: foundation.Member, head: WordCounter) -> None:
-        with suppress(FoundationError):  # it does not know the class, or it leaves
+        with suppress(foundation.errors.FoundationError):  # it does not know the class, or it leaves
             counter = await self.cluster.start_process(WordCounter, head, name=f"words/{member.name}", distribute=True)
-            await self.cluster.migrate(counter, member)
-            await asyncio.gather(*(self.feed(counter, member) for _ in range(8)))  # so many calls at a time
+            with suppress(foundation.errors.FoundationError):  # it leaves
+                await self.cluster.migrate(counter, member)
+                await asyncio.gather(*(self.feed(counter, member) for _ in range(8)))  # so many calls at a time
             await self.cluster.stop_process(counter)
 
     async def feed(self, counter: WordCounter, member: foundation.Member) -> None:
-        with suppress(FoundationError):
+        with suppress(foundation.errors.FoundationError):
             for number, lines in self.batches:  # shared by all: who is done takes the next
                 self.given[number] = member
                 await counter.count(number, lines)

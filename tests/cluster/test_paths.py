@@ -73,6 +73,9 @@ class Writer:
         peers = peer_of(self.here, self.there), peer_of(self.there, self.here)
         for peer in peers:
             peer.dial_after = float("inf")
+        await eventually(
+            lambda: not any(peer.dialing for peer in peers)
+        )  # what was dialed before would come after the cut
         cut_direct(self.here, self.there)
         await eventually(lambda: peers[0].way == "routed")
         await self.write(3)

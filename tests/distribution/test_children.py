@@ -129,6 +129,47 @@ def test_a_child_that_cannot_begin_there_goes_on_here() -> None:
     simulate(scenario, 3, seed=1)
 
 
+def test_a_child_that_cannot_begin_there_is_not_lost_when_its_node_dies_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who was to take it, and holds its name, has it run in the end when nobody takes it back."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        c.BROKEN.clear()
+        await cluster.nodes[0].run(_start_fragile)
+        here = await c.owner(cluster, "frail")
+        there = c.others(cluster, here)[0]
+        c.BROKEN.add(there.node_id)
+        assert here.cluster._parts is not None
+        monkeypatch.setattr(here.cluster._parts.distribution._runner, "take_back", lambda *_: here.kill())
+        with pytest.raises(RemoteError):
+            await there.run(c.migrate, "frail", there.name)
+        c.BROKEN.clear()
+        await c.until(lambda: c.processes(cluster, "frail") != [])
+        assert await c.owner(cluster, "frail") is there
+
+    simulate(scenario, 3, seed=1)
+
+
+def test_what_was_taken_back_is_forgotten_where_it_could_not_begin() -> None:
+    """A node that was to take a child counts it among its own no longer."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        c.BROKEN.clear()
+        await cluster.nodes[0].run(_start_fragile)
+        here = await c.owner(cluster, "frail")
+        there = c.others(cluster, here)[0]
+        c.BROKEN.add(there.node_id)
+        with pytest.raises(RemoteError):
+            await here.run(c.migrate, "frail", there.name)
+        assert there.cluster._parts is not None
+        runner = there.cluster._parts.distribution._runner
+        await c.until(lambda: len(runner) == 0)
+        assert await c.owner(cluster, "frail") is here
+
+    simulate(scenario, 3, seed=1)
+
+
 def test_a_node_that_leaves_hands_over_with_state() -> None:
     """Nothing that was counted is lost when a node leaves in order."""
 

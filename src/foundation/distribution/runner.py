@@ -188,17 +188,18 @@ class Runner:
             going_on = self._going_on(name, plan, hand_over)
             await self._host.until_ready(await self._launch(row.wire_name, name, plan, going_on))
         except Exception as error:  # noqa: BLE001 - the user's; who hands it over takes it back
-            self._tasks.start(self._keep_unless_taken_back(name, plan, error), f"keep {name}")
+            self._tasks.start(self._keep_unless_taken_back(name, error), f"keep {name}")
             return failure(error)
         return Outcome("started")
 
-    async def _keep_unless_taken_back(self, name: str, plan: Plan, error: Exception) -> None:
+    async def _keep_unless_taken_back(self, name: str, error: Exception) -> None:
         """See to it that a child is not lost whose node vanishes while it is told that it does not start here."""
         await asyncio.sleep(2 * self._options.start_timeout_s)
-        row = self._names.held_child(name)
-        if row is not None and row.serial == NOT_RUNNING and name not in self._runs:
-            self._began(name, None, plan)
-            self._restart(name, self._runs[name], row, f"{type(error).__name__}: {error}")
+        row, run = self._names.held_child(name), self._runs.get(name)
+        if row is None:
+            self._let_go(name)
+        elif row.serial == NOT_RUNNING and run is not None and run.restarting is None:
+            self._restart(name, run, row, f"{type(error).__name__}: {error}")
 
     def take_back(self, name: str, row: NameRow) -> None:
         """Hold a child again whose hand-over came to nothing; its process, if it has not ended meanwhile, goes on."""
@@ -248,15 +249,14 @@ class Runner:
 
     # --- inside
 
-    def _began(self, name: str, serial: int | None, plan: Plan, why: str = "", state: bytes | None = None) -> None:
+    def _began(self, name: str, serial: int, plan: Plan, why: str = "", state: bytes | None = None) -> None:
         run = self._runs.get(name)
         if run is None:
             pace = Pace(RESTART_BACKOFF, self._options.stable_s)
             run = self._runs[name] = _Run(plan, pace, Intensity(plan.max_restarts, plan.within_s))
             run.why, run.state_bytes = why, None if state is None else len(state)
         run.began_at = self._clock.now()
-        if serial is not None:
-            self._by_serial[serial] = name
+        self._by_serial[serial] = name
 
     def _beginning(self, order: Order, plan: Plan) -> Launch:
         """Return how a child is started whose name has to be granted first."""
