@@ -66,6 +66,45 @@ def test_terminated_on_one_side_is_terminated(of_the_owner: bool) -> None:
     simulate(scenario, 3, seed=1)
 
 
+def test_what_was_started_apart_is_merged() -> None:
+    """Two that were started under one name, of which neither side knew the other's, become one that knows all."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first = cluster.nodes[0]
+        rest = await _apart(cluster, first)
+        await first.run(c.start, "it", 1)
+        await asyncio.sleep(1)
+        await rest[0].run(c.start, "it", 1)
+        assert await rest[0].run(c.add, "it", 20) == 21
+        await _whole(cluster)
+        assert await c.owner(cluster, "it") is first
+        assert await rest[0].run(c.value, "it") == 22
+
+    simulate(scenario, 3, seed=1)
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_what_ended_on_one_side_ends_nothing_that_began_later_on_the_other(times: int) -> None:
+    """However often a child was started and terminated there: of this one nobody has said that it is to end."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first = cluster.nodes[0]
+        rest = await _apart(cluster, first)
+        for _ in range(times):
+            await first.run(c.start, "it")
+            await first.run(c.stop, "it")
+        await asyncio.sleep(1)
+        await rest[0].run(c.start, "it", 7)
+        await _whole(cluster)
+        assert await first.run(c.value, "it") == 7
+        await first.run(c.stop, "it")
+        await asyncio.sleep(5)
+        assert c.processes(cluster, "it") == []
+        await c.until(lambda: not any(c.rows(node, "it") for node in cluster.nodes))
+
+    simulate(scenario, 3, seed=1)
+
+
 def test_who_is_terminated_while_its_node_is_down_stays_so() -> None:
     """The orphan ends before or after it is adopted; a node that comes back does not bring it back."""
 

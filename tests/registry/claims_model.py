@@ -20,7 +20,7 @@ from foundation.registry.child_index import ChildIndex
 from foundation.registry.claims import Claims
 from foundation.registry.held_rows import HeldRows
 from foundation.registry.index import NameIndex
-from foundation.registry.messages import Claim, ClaimMessage, Dropped, Flushed
+from foundation.registry.messages import Claim, ClaimMessage, Dropped, Flushed, Won
 from foundation.registry.rows import NAMES, NameRow
 from foundation.replication.messages import Delta, Digest, Want
 from foundation.replication.options import ReplicationOptions
@@ -279,10 +279,10 @@ class ModelNode:
     def retry(self, number: int) -> None:
         self.retries.add(number)
 
-    def won(self, key: str, serial: int, epoch: int) -> None:
-        row = self.owned.get(key)
-        if row is not None and row.serial == serial and row.epoch < epoch:
-            self._write(key, msgspec.structs.replace(row, epoch=epoch))
+    def won(self, verdict: Won) -> None:
+        row = self.owned.get(verdict.key)
+        if row is not None and row.serial == verdict.serial and row.epoch < verdict.epoch:
+            self._write(verdict.key, msgspec.structs.replace(row, epoch=verdict.epoch))
 
     def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
         del owner, serial

@@ -14,7 +14,8 @@ from foundation.core.identity import NodeId
 from foundation.core.roster import Roster
 from foundation.errors import CallTimeout
 from foundation.registry import NAMES, NameRow, Names, RegistryOptions
-from foundation.registry.messages import Claim, NameMessage, Retry
+from foundation.registry.messages import Claim, Granted, NameMessage, Retry, Won
+from foundation.registry.rows import moved
 from foundation.replication import Replication
 from foundation.replication.messages import Message, Note, Want
 from tests.registry.claims_model import home_of
@@ -105,3 +106,29 @@ async def test_a_name_that_nobody_decides_about_is_a_timeout() -> None:
     async with names:
         with pytest.raises(CallTimeout, match="node home is to"):
             await names.register(NAME, 1, timeout_s=0.0)
+
+
+async def test_a_child_that_is_handed_over_wins_nothing() -> None:
+    """What another node was told of it stays as it is, and what has gone there is not this node's any more."""
+    wire, replication, names = started()
+    mine = next(name for n in count() if home_of(NAMES + (name := str(n)), [ME, HOME]) == HOME)
+    async with names:
+        registering = asyncio.ensure_future(names.register(mine, 1, plan=b"plan", timeout_s=5))
+        await turns()
+        [claim] = [message for message in wire.said() if type(message) is Claim]
+        hear(replication, Granted(claim.number, claim.key, 1, names.claims.round))
+        await registering
+        row = names.held_child(mine)
+        assert row is not None
+
+        def hear_verdict(epoch: int) -> NameRow | None:
+            hear(replication, Won(NAMES + mine, row.serial, epoch, names.claims.round, row.life + 1))
+            return names.held_child(mine)
+
+        won = msgspec.structs.replace(row, epoch=2, life=row.life + 1)
+        assert hear_verdict(2) == won
+        names.hand_over_child(mine)
+        assert hear_verdict(4) == won
+        names.handed_over_child(mine, HOME)
+        assert hear_verdict(6) is None
+        assert names._own(NAMES + mine) == moved(won, HOME)

@@ -16,7 +16,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
 }
 """Of nodes that are called; of distributed children; of those while all nodes that run reach each other."""
 
-_IN_PARTS = {"stuck_after_move"}
+_IN_PARTS = {"stuck_after_move", "ended_by_strangers"}
 """Plants that show only where nodes do not reach each other."""
 
 

@@ -42,6 +42,8 @@ FOUND_AT = {
     "remembered_names": 0,
     "stuck_after_move": 10,
     "old_snapshot": 13,
+    "ended_by_strangers": 2,
+    "followed_when_down": 85,
 }
 """The first seed that finds each; a change of the library or of the scenario may move them, which only costs time.
 

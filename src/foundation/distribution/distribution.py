@@ -173,9 +173,9 @@ class Distribution:
         """
         key, life = NAMES + name, self._alive(name)[1].life
         async with _within(timeout_s or self.options.start_timeout_s, f"child {name!r} was not terminated"):
-            while (best := self._names.children.alive(key)) is not None and best[1].life == life:
+            while (best := self._names.children.alive(key)) is not None and best[1].after < life:
                 await self._terminate_at(best[0], name)
-                if (best := self._names.children.alive(key)) is not None and best[1].life == life:
+                if (best := self._names.children.alive(key)) is not None and best[1].after < life:
                     await asyncio.sleep(_RETRY_S)  # its row is on its way, or the child to another node
 
     def _alive(self, name: str) -> tuple[NodeId, NameRow]:

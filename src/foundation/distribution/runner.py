@@ -220,11 +220,12 @@ class Runner:
     def hand_over(self, name: str) -> None:
         """Take that a child is on its way to another node."""
         self._runs[name].is_handed_over = True
+        self._names.hand_over_child(name)
 
     def handed_over(self, name: str, node: NodeId) -> None:
         """Take that another node has a child now."""
         self._let_go(name)
-        self._names.hand_over_child(name, node)
+        self._names.handed_over_child(name, node)
 
     def forget(self, name: str) -> None:
         """Hold a child no longer that has not begun to run here."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from foundation.core.identity import NodeId
-from foundation.registry.rows import NAMES, TERMINATED, NameRow, holds, is_child, moved_to
+from foundation.registry.rows import NAMES, TERMINATED, NameRow, decisive, holds, is_child, moved_to
 from foundation.replication.replica import Change, Replica
 
 Held = tuple[NodeId, NameRow]
@@ -48,7 +48,7 @@ class ChildIndex:
 
     def best(self, key: str) -> Held | None:
         """Return the row that says what is to become of a child; None when nobody has heard of it."""
-        return max(self.rows(key), key=_rank, default=None)
+        return decisive(self.rows(key))
 
     def alive(self, key: str) -> Held | None:
         """Return what :meth:`best` does, for a child that is to run; None also for one that was terminated."""
@@ -105,7 +105,7 @@ class ChildIndex:
 
     def _look_at(self, key: str) -> None:
         rows = self.rows(key)
-        best = max(rows, key=_rank, default=None)
+        best = decisive(rows)
         if best is None or best[1].serial == TERMINATED or self._is_held(rows, best[1]):
             self.orphans.pop(key, None)
         else:
@@ -136,8 +136,3 @@ class ChildIndex:
             holders.remove(owner)
             if len(holders) == 1:
                 self._holders[key] = holders[0]
-
-
-def _rank(held: Held) -> tuple[int, bool, int, NodeId]:
-    node, row = held
-    return row.life, row.serial == TERMINATED, row.epoch, node

@@ -15,6 +15,7 @@ from foundation.registry.rows import (
     holds,
     is_outlived,
     moved,
+    terminated,
 )
 from foundation.replication import Replication
 
@@ -25,6 +26,7 @@ class ChildRows(NameLookup):
     def __init__(self, replication: Replication) -> None:
         super().__init__(replication.replica)
         self._replication = replication
+        self._handing_over: set[str] = set()
 
     def held_child(self, name: str) -> NameRow | None:
         """Return the own row of a child that this node holds."""
@@ -46,8 +48,8 @@ class ChildRows(NameLookup):
 
         False when it has been terminated meanwhile, there or here.
         """
-        best = self.children.best(NAMES + name)
-        if best is not None and best[1].life >= row.life and best[1].serial == TERMINATED:
+        self._handing_over.discard(name)
+        if any(0 < row.life <= other.after for _, other in self.children.rows(NAMES + name)):
             return False
         self._write(NAMES + name, msgspec.structs.replace(row, epoch=row.epoch + 2))
         return True
@@ -60,11 +62,15 @@ class ChildRows(NameLookup):
     def terminate_child(self, name: str) -> None:
         """Say that a child that this node holds is not to run any more, anywhere."""
         if (row := self.held_child(name)) is not None:
-            ended = msgspec.structs.replace(row, serial=TERMINATED, epoch=row.epoch + 1, metadata=None, plan=None)
-            self._write(NAMES + name, ended)
+            self._write(NAMES + name, terminated(row, self.children.rows(NAMES + name)))
 
-    def hand_over_child(self, name: str, node: NodeId) -> None:
+    def hand_over_child(self, name: str) -> None:
+        """Leave the row of a child as it is, which another node is about to take: it goes by what it was told."""
+        self._handing_over.add(name)
+
+    def handed_over_child(self, name: str, node: NodeId) -> None:
         """Say that a child of this node has been handed over: who has not heard of it there yet has to wait for it."""
+        self._handing_over.discard(name)
         if (row := self.held_child(name)) is not None:
             self._write(NAMES + name, moved(row, node))
 

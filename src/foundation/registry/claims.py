@@ -194,7 +194,7 @@ class Claims:
         if message.round != self.round:
             self._drop(source, message.key, message.epoch)
         elif type(message) is Won:
-            self._grantee.won(message.key, message.serial, message.epoch)
+            self._grantee.won(message)
         elif type(message) is Lost:
             self._grantee.lost(message.key, message.node, message.serial, message.epoch)
 
@@ -286,9 +286,9 @@ class Claims:
         elif owned := self._rows.owned(key):
             owner, row = shown_of(owned)
             self._refuse(source, claim.number, owner, row.serial)
-        elif (life := self._rows.orphan_life(key)) > claim.life:
+        elif (life := self._rows.orphan_life(key)) and not claim.life:
             self._waiting[source, claim.number] = claim  # until the orphan has found a home
-        elif life < claim.life:
+        elif life != claim.life:
             self._refuse(source, claim.number, NodeId(""), NOT_RUNNING)  # it was terminated meanwhile
         else:
             epoch = self._rows.top_epoch(key) + 1
@@ -337,18 +337,19 @@ class Claims:
         owner, row = next((one for one in owned if one[0] == chosen), winner_of(owned))
         top = max(self._rows.top_epoch(key), *(other.epoch for _, other in owned))
         others = [(node, other) for node, other in owned if node != owner]
-        if row.epoch > max(other.epoch for _, other in others):
+        life = max(other.life for _, other in owned) if row.life else 0
+        if row.life >= life and row.epoch > max(other.epoch for _, other in others):
             for node, _ in others:
                 self._tell_loser(node, Lost(key, owner, row.serial, row.epoch, self._round_of(node)))
         else:
-            self._tell_winner(owner, Won(key, row.serial, top + 1, self._round_of(owner)))
+            self._tell_winner(owner, Won(key, row.serial, top + 1, self._round_of(owner), life))
 
     def _round_of(self, node: NodeId) -> int:
         return self._agreement.rounds.get(node, 0)
 
     def _tell_winner(self, node: NodeId, won: Won) -> None:
         if node == self.me:
-            self._grantee.won(won.key, won.serial, won.epoch)
+            self._grantee.won(won)
             if any(row.epoch == won.epoch for _, row in self._rows.owned(won.key)):
                 self._settle_one(won.key)
         else:

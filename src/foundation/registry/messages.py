@@ -79,6 +79,8 @@ class Won(Struct, array_like=True, tag=8, frozen=True):
     serial: int
     epoch: int
     round: int
+    life: int = 0
+    """The latest of the lives of those that are children: the winner goes on for all of them."""
 
 
 class Lost(Struct, array_like=True, tag=9, frozen=True):

@@ -21,7 +21,7 @@ from foundation.errors import CallTimeout, NameTakenError, NoSuchNameError, NotR
 from foundation.registry.child_rows import ChildRows
 from foundation.registry.claims import Claims
 from foundation.registry.held_rows import HeldRows
-from foundation.registry.messages import Claim, Dropped, Flushed, Found, NameMessage, Seek
+from foundation.registry.messages import Claim, Dropped, Flushed, Found, NameMessage, Seek, Won
 from foundation.registry.options import RegistryOptions
 from foundation.registry.rows import (
     MOVED,
@@ -29,6 +29,7 @@ from foundation.registry.rows import (
     NOT_RUNNING,
     TERMINATED,
     NameRow,
+    begun,
     holds,
     is_child,
     is_outlived,
@@ -227,10 +228,10 @@ class Names(ChildRows):
         claimed = self._claimed.get(number)
         if claimed is None or claimed.answer.done():
             return False
-        life = (claimed.life or epoch) if claimed.plan is not None else 0
         stamp = self._stamps.next()
-        row = NameRow(claimed.serial, epoch, stamp, claimed.wire_name, claimed.metadata, life, claimed.plan)
-        self._write(key, row)
+        row = NameRow(claimed.serial, epoch, stamp, claimed.wire_name, claimed.metadata, claimed.life, claimed.plan)
+        is_new_child = claimed.plan is not None and not claimed.life
+        self._write(key, begun(row, self.children.rows(key)) if is_new_child else row)
         claimed.answer.set_result(None)
         return True
 
@@ -252,11 +253,16 @@ class Names(ChildRows):
         claimed.waits = False
         self.claims.again(number)
 
-    def won(self, key: str, serial: int, epoch: int) -> None:
+    def won(self, verdict: Won) -> None:
         """Write the own row again."""
-        row = self._own(key)
-        if row is not None and (row.life or row.serial == serial) and row.epoch < epoch:  # a child may have restarted
-            self._write(key, msgspec.structs.replace(row, epoch=epoch))
+        row = self._own(verdict.key)
+        if not holds(row) or row.epoch >= verdict.epoch or verdict.key[1:] in self._handing_over:
+            return
+        if row.life:  # it may have another process by now
+            life = max(row.life, verdict.life)
+            self._write(verdict.key, msgspec.structs.replace(row, epoch=verdict.epoch, life=life))
+        elif row.serial == verdict.serial:
+            self._write(verdict.key, msgspec.structs.replace(row, epoch=verdict.epoch))
 
     def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:
         """Give the name back and tell its process."""

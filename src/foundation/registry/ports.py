@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from foundation.core.identity import NodeId
+from foundation.registry.messages import Won
 from foundation.registry.rows import NameRow
 
 Owned = list[tuple[NodeId, NameRow]]
@@ -55,8 +56,8 @@ class Grantee(Protocol):
         """Call :meth:`Claims.again` in a while."""
         ...
 
-    def won(self, key: str, serial: int, epoch: int) -> None:
-        """Write the own row of a name again, in this epoch, if it is still that process's."""
+    def won(self, verdict: Won) -> None:
+        """Write the own row of a name again, in the epoch that is said, if it is still that process's."""
         ...
 
     def lost(self, key: str, owner: NodeId, serial: int, epoch: int) -> None:

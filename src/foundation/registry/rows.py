@@ -24,9 +24,11 @@ class NameRow(Struct, array_like=True, frozen=True, gc=False):
     """Of the class of the process."""
     metadata: dict[str, Any] | None = None
     life: int = 0
-    """Of a child, which all nodes keep running together: the epoch in which it was started. The highest life holds."""
+    """Of a child, which all nodes keep running together: when it was started, by the hybrid clock; else 0."""
     plan: bytes | None = None
     """Of a child: what it takes to start it anew; none once it was terminated. What is in it concerns other layers."""
+    after: int = 0
+    """Of a child: all its lives up to this one are over, in whatever table they still stand."""
 
 
 NOT_RUNNING = 0
@@ -69,15 +71,41 @@ def contenders(rows: list[tuple[NodeId, NameRow]]) -> list[tuple[NodeId, NameRow
 def is_outlived(one: tuple[NodeId, NameRow], other: tuple[NodeId, NameRow]) -> bool:
     """Tell whether another row about the same child takes the place of one, without any decision.
 
-    It does when the child was started anew, or terminated, or when it has been moved: then both rows have the same
-    claim, and the one in the higher epoch is at the new place.
+    It does when the child was terminated, or started anew by who knew that, or when it has been moved: then both rows
+    have the same claim, and the one in the higher epoch is at the new place. Lives of which neither is after the other
+    began where the other was not heard of; if both are held, that is a conflict like any other.
     """
     (node, row), (there, newer) = one, other
-    if not row.life or row.life != newer.life:
-        return 0 < row.life < newer.life
-    if TERMINATED in {row.serial, newer.serial}:
-        return newer.serial == TERMINATED != row.serial
+    if 0 < row.life <= newer.after:
+        return row.serial != TERMINATED or row.life < newer.life
+    if not row.life or row.life != newer.life or row.serial == TERMINATED:
+        return False
     return newer.stamp == row.stamp and (newer.epoch, there) > (row.epoch, node)
+
+
+def decisive(rows: list[tuple[NodeId, NameRow]]) -> tuple[NodeId, NameRow] | None:
+    """Return the row that says what is to become of a child; None when there is none.
+
+    Of lives that began apart from each other, one that goes on speaks for the child; of several, the highest epoch.
+    """
+    return max(contenders(rows), key=_weight, default=None)
+
+
+def _weight(held: tuple[NodeId, NameRow]) -> tuple[bool, int, int, NodeId]:
+    node, row = held
+    return row.serial != TERMINATED, row.epoch, row.life, node
+
+
+def begun(row: NameRow, rows: list[tuple[NodeId, NameRow]]) -> NameRow:
+    """Return the row of a child that begins a life after all that are in some rows."""
+    last = max((other.life for _, other in rows), default=0)
+    return structs.replace(row, life=max(row.stamp, last + 1), after=last)
+
+
+def terminated(row: NameRow, rows: list[tuple[NodeId, NameRow]]) -> NameRow:
+    """Return a row that says that a child is not to run any more, in none of the lives that are in some rows."""
+    last = max((other.life for _, other in rows), default=row.life)
+    return structs.replace(row, serial=TERMINATED, epoch=row.epoch + 1, metadata=None, plan=None, life=last, after=last)
 
 
 def winner_of(rows: list[tuple[NodeId, NameRow]]) -> tuple[NodeId, NameRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 
 from foundation.core.clock import Clock
 from foundation.core.hybrid_clock import HybridClock
@@ -20,7 +21,7 @@ class ClaimStamps:
     def __init__(self, me: NodeId, max_drift_s: float, clock: Clock) -> None:
         self._me = me
         self._clock = clock
-        self._hybrid = HybridClock(max_drift_s)
+        self._hybrid = HybridClock(max_drift_s, zlib.crc32(me.encode()))
         self._drifted: set[NodeId] = set()
 
     def next(self) -> int:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Literal, NamedTuple
 
 from foundation.core.identity import ProcessId
-from foundation.registry.rows import TERMINATED, is_child
+from foundation.registry.rows import is_child
 from foundation.replication import Change
 
 Kind = Literal["start", "terminate"]
 
 
 class Heard(NamedTuple):
-    """The latest that a node has heard of a child."""
+    """What was heard of a child."""
 
-    life: int
-    is_terminated: bool
+    over: int = 0
+    """All lives up to this one are over."""
+    lives: frozenset[int] = frozenset()
+    """Those that were not when they were heard of."""
+
+    def __or__(self, other: Heard) -> Heard:  # type: ignore[override]
+        """Return what both say together."""
+        over = max(self.over, other.over)
+        return Heard(over, frozenset(life for life in self.lives | other.lives if life > over))
 
 
 @dataclass
@@ -30,6 +39,8 @@ class Done:
     ended_at: float = float("inf")
     is_certain: bool = False
     """Whether who did it was told that it is so."""
+    life: int = 0
+    """In which life it found the child when it was told so; 0 when it had not heard of it."""
 
 
 @dataclass
@@ -46,8 +57,6 @@ class Book:
     """Children and lives that were seen to run."""
     counted: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     """How far each child was known to have counted, by strain."""
-    over: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """Nodes, and terminated children that they have forgotten."""
     is_whole: bool = True
     """Whether all nodes that ran for a while have always seen each other."""
     drained: set[str] = field(default_factory=set[str])
@@ -56,37 +65,23 @@ class Book:
         """Take rows that a node has heard of, its own among them."""
         for change in changes:
             self.hear_row(node, change.key, change.new)
-            if change.new is None and is_child(change.old) and change.old.serial == TERMINATED:
-                self._forgotten(node, change.key[1:])
 
     def hear_row(self, node: str, key: str, row: object) -> None:
         """Take one row."""
         if is_child(row):
             known = self.heard.setdefault(node, {})
-            name, heard = key[1:], Heard(row.life, row.serial == TERMINATED)
-            known[name] = max(known.get(name, heard), heard)
-
-    def _forgotten(self, node: str, name: str) -> None:
-        """Take that a node knows no more that a child was terminated: its lives begin anew with the next start."""
-        if any(done.kind == "start" for done in self.done.get(name, ())):
-            self.heard[node].pop(name, None)
-        else:
-            self.over.add((node, name))
+            known[key[1:]] = known.get(key[1:], Heard()) | Heard(row.after, frozenset({row.life}))
 
     def begin(self, kind: Kind, node: str, name: str, now: float) -> Done:
         """Write down that something was begun."""
-        for where, known in self.heard.items():
-            if kind == "start" and (where, name) in self.over:
-                self.over.discard((where, name))
-                known.pop(name, None)
         done = Done(kind, node, now)
         self.done.setdefault(name, []).append(done)
         return done
 
-    def known(self, name: str, nodes: Iterable[str]) -> Heard | None:
-        """Return the latest that any of some nodes has heard of a child."""
-        heard = [known for node in nodes if (known := self.heard.get(node, {}).get(name)) is not None]
-        return max(heard, default=None)
+    def known(self, name: str, nodes: Iterable[str]) -> Heard:
+        """Return what some nodes have heard of a child, taken together."""
+        heard = (self.heard.get(node, {}).get(name, Heard()) for node in nodes)
+        return reduce(or_, heard, Heard())
 
 
 _CURRENT = [Book()]

@@ -121,24 +121,25 @@ class ChildInvariants:
     def _why_it_runs(self, cluster: SimulatedCluster, name: str) -> str:
         live = [node.node_id for node in _live(cluster)]
         known = self._book.known(name, live)
-        if known is not None and not known.is_terminated and (name, known.life) in self._book.ran:
-            return f"it did in life {known.life}, and nobody has heard of its end"
+        if some := [life for life in sorted(known.lives) if (name, life) in self._book.ran]:
+            return f"it did in life {some[0]}, and nobody has heard of its end"
         done = self._book.done.get(name, [])
         ends = [one for one in done if one.kind == "terminate"]
         told = [one for one in done if one.kind == "start" and one.is_certain and one.node in live]
         if not self._book.is_whole:
-            if known is not None and known.is_terminated:
-                return ""  # lives are counted on each side: an end on one side may be that of the child on the other
-            return f"{told[0].node[:6]} was told so, and nobody has ended it" if told and not ends else ""
+            sure = [one for one in told if one.life > known.over]
+            return f"{sure[0].node[:6]} was told so of life {sure[0].life}, which nobody has ended" if sure else ""
         sure = [one for one in told if not any(_may_follow(end, one) for end in ends)]
         return f"{sure[0].node[:6]} was told so, and nobody has ended it later" if sure else ""
 
     def _risen(self, cluster: SimulatedCluster) -> str:
         live = [node.node_id for node in _live(cluster)]
         for name, there in _places(cluster).items():
-            known = self._book.known(name, live)
-            if known is not None and known.is_terminated:
-                return f"{name} runs at {there}, though it was terminated in life {known.life}"
+            over = self._book.known(name, live).over
+            for node in _live(cluster):
+                row = _parts(node.cluster).names.held_child(name)
+                if row is not None and row.life <= over:
+                    return f"{name} runs at {node.name} in life {row.life}, though all up to {over} are over"
             if self._book.is_whole and (end := self._certain_end(name, live)) is not None:
                 return f"{name} runs at {there}, though {end.node[:6]} was told of its end"
         return ""

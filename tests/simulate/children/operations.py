@@ -127,11 +127,12 @@ class Operations:
         """Call some children, a few times each."""
         names = [chance.choice(NAMES) for _ in range(chance.randint(1, 10))]
         timeout_s, pause_s = chance.choice([0.5, 2.0, 5.0]), chance.choice([0.0, 0.001, 0.05, 0.5])
+        work_s = chance.choice([0.0, 0.0, 0.02, 0.5])
 
         async def work(there: Cluster) -> None:
             async with asyncio.TaskGroup() as group:
                 for name in names:
-                    group.create_task(self._add(there, name, timeout_s))
+                    group.create_task(self._add(there, name, timeout_s, work_s))
                     await asyncio.sleep(pause_s)
 
         await somebody(cluster, chance).run(work)
@@ -156,20 +157,22 @@ class Operations:
         try:
             await there.children.start(Worker, name, version, name=name, placement=placement_of(name))
             done.is_certain = True
+            best = there._running.names.children.alive(f"n{name}")
+            done.life = 0 if best is None else best[1].life
         finally:
             done.ended_at = _now()
 
     def _begin(self, kind: Kind, there: Cluster, name: str) -> Done:
         return self._book.begin(kind, there.node.node_id, name, _now())
 
-    async def _add(self, there: Cluster, name: str, timeout_s: float) -> None:
+    async def _add(self, there: Cluster, name: str, timeout_s: float, work_s: float) -> None:
         number, now = len(self._ledger.calls) + 1, _now()
         record = CallRecord(number, f"add to {name}", there.node.node_id, _NOBODY, now, now + timeout_s)
         self._ledger.calls[number] = record
         counted = self._book.counted.setdefault(name, {})
         before = dict(counted)
         try:
-            strain, count = await foundation.options(there.ref(Worker, name), timeout_s=timeout_s).add(number)
+            strain, count = await foundation.options(there.ref(Worker, name), timeout_s=timeout_s).add(number, work_s)
         except BaseException as error:
             record.outcome, record.error = type(error).__name__, str(error).partition("\n")[0]
             if not isinstance(error, FoundationError):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from foundation.distribution.mover import Mover
 from foundation.distribution.placer import Placer
+from foundation.errors import NodeDown
 from foundation.processes import EndReason, Host
-from foundation.registry.child_index import ChildIndex
+from foundation.processes.calling import reference
+from foundation.registry import child_rows, names, rows
+from foundation.registry.child_index import ChildIndex, Held
 from foundation.registry.lookup import NameLookup
 
 Change = tuple[Any, str, Any]
 """Of what, which attribute, what instead."""
+
+_AGAIN_S = 0.4
 
 
 def two_after_move() -> Iterator[Change]:
@@ -74,6 +80,33 @@ def old_snapshot() -> Iterator[Change]:
     yield Mover, "_snapshot", old
 
 
+def ended_by_strangers() -> Iterator[Change]:
+    """That a child was terminated ends all of that name, also those that were started since where it was unknown."""
+    is_outlived = rows.is_outlived
+
+    def careless(one: Held, other: Held) -> bool:
+        return is_outlived(one, other) or (other[1].serial == rows.TERMINATED != one[1].serial)
+
+    for where in (rows, names, child_rows):
+        yield where, "is_outlived", careless
+
+
+def followed_when_down() -> Iterator[Change]:
+    """A call of a child whose node is gone is made again, as if it had surely not been executed."""
+    call_by_name = reference._call_by_name
+
+    async def careless(*args: Any) -> Any:
+        try:
+            return await call_by_name(*args)
+        except NodeDown as error:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_S):
+                    return await call_by_name(*args)
+            raise error from None
+
+    yield reference, "_call_by_name", careless
+
+
 CHILD_PLANTS: dict[str, Callable[[], Iterator[Change]]] = {
     plant.__name__: plant
     for plant in (
@@ -83,5 +116,7 @@ CHILD_PLANTS: dict[str, Callable[[], Iterator[Change]]] = {
         remembered_names,
         stuck_after_move,
         old_snapshot,
+        ended_by_strangers,
+        followed_when_down,
     )
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from foundation import Process, idempotent
 from foundation.core.sources import chance
 from tests.simulate.children.book import current_book
@@ -19,10 +21,11 @@ class Worker(Process, wire_name="simulate.Worker"):
     async def started(self) -> None:
         current_book().begun.add(self.process_id)
 
-    async def add(self, number: int) -> tuple[str, int]:
-        """Count a call; the strain is another one as soon as the state was lost."""
+    async def add(self, number: int, work_s: float) -> tuple[str, int]:
+        """Count a call, and answer after a while; the strain is another one as soon as the state was lost."""
         current_ledger().executed(number)
         self.count += 1
+        await asyncio.sleep(work_s)
         return self.strain, self.count
 
     @idempotent
