@@ -153,8 +153,8 @@ class Runner:
         try:
             plan = decode_plan(order.plan)
             return await self._launch(order.wire_name, order.name, plan, self._beginning(order, plan))
-        except NameTakenError as error:
-            return Outcome("taken", str(error))
+        except NameTakenError as error:  # whether by a child, the home of the name knows when it is asked again
+            return Outcome("taken" if order.life else "retry", str(error))
         except Exception as error:  # noqa: BLE001 - the user's; who ordered is told
             was_granted = self._names.held_child(order.name) is not None
             self.forget(order.name)

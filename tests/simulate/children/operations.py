@@ -10,7 +10,7 @@ import foundation
 from foundation.cluster import Cluster
 from foundation.core.identity import NodeId, ProcessId
 from foundation.distribution import Placement
-from foundation.errors import FoundationError
+from foundation.errors import FoundationError, NameTakenError
 from foundation.processes import EndReason
 from foundation.testing import SimulatedCluster
 from tests.simulate.children.book import Book, Done, Kind
@@ -159,6 +159,9 @@ class Operations:
             done.is_certain = True
             best = there._running.names.children.alive(f"n{name}")
             done.life = 0 if best is None else best[1].life
+        except NameTakenError as error:
+            message = f"{name} is taken, though only children have such names"
+            raise AssertionError(message) from error
         finally:
             done.ended_at = _now()
 
