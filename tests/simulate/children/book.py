@@ -59,6 +59,8 @@ class Book:
     """How far each child was known to have counted, by strain."""
     is_whole: bool = True
     """Whether all nodes that ran for a while have always seen each other."""
+    live: int = 1
+    """How many nodes ran lately."""
     drained: set[str] = field(default_factory=set[str])
 
     def hear(self, node: str, changes: Iterable[Change]) -> None:

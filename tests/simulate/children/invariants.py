@@ -61,6 +61,7 @@ class ChildInvariants:
     def _look_whether_whole(self, cluster: SimulatedCluster) -> None:
         now = cluster.simulation.now
         live = {node.node_id: node for node in _live(cluster)}
+        self._book.live = len(live)
         self._since = {node: self._since.get(node, now) for node in live}
         old = {node for node, since in self._since.items() if now - since > _MEET_S}
         if any(not old <= {member for member, _, _ in live[node].view()} for node in old):

@@ -166,6 +166,8 @@ class Operations:
             done.ended_at = _now()
 
     def _begin(self, kind: Kind, there: Cluster, name: str) -> Done:
+        if len(there.members()) == 1 < self._book.live:  # nobody of those runs any more whom it was told to look for
+            self._book.is_whole = False
         return self._book.begin(kind, there.node.node_id, name, _now())
 
     async def _add(self, there: Cluster, name: str, timeout_s: float, work_s: float) -> None:
