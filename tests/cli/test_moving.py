@@ -1,4 +1,4 @@
-"""``foundation migrate`` and ``foundation drain``, and what ``foundation status`` says of children."""
+"""``foundation migrate``, ``drain`` and ``undrain``, and what ``foundation status`` says of children."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ async def children(cli: Commands) -> dict[str, tuple[str, dict[str, Any]]]:
         for member in json.loads(text)["members"]
         for child in member["children"] or ()
     }
+
+
+async def drained(cli: Commands) -> dict[str, bool]:
+    """Return which members are drained."""
+    _, text = await cli.end("status", "--json")
+    return {member["name"]: member["drained"] for member in json.loads(text)["members"]}
 
 
 async def refuse(cli: Commands) -> None:
@@ -82,4 +88,27 @@ async def test_children_are_shown_moved_and_handed_over() -> None:
             assert "one takes no more children, but could not hand over" in output
             _, table = await cli.end("status")
     assert "children are replicated: 2 nodes, every node knows every child" in table
+    assert table.count("drained") == 2, table
     assert "pinned" in table
+
+
+async def test_an_undrained_node_is_given_children_again() -> None:
+    """The command may be given twice, says what holds now, and status says so too."""
+    async with commands() as cli:
+        (cli.ground.folder / "app.py").write_text(CHILDREN)
+        async with (
+            await cli.start("node", "app", "--name", "other") as other,
+            await cli.start("node", "app", "--name", "one") as one,
+        ):
+            await other.line("added")
+            await one.line("added")
+            await cli.end("drain", "other")
+            assert await drained(cli) == {"one": False, "other": True}
+            code, output = await cli.end("migrate", "counter", "other")
+            assert (code, "takes no more children" in output) == (1, True)
+            for _ in range(2):
+                assert await cli.end("undrain", "other") == (0, "other takes children")
+            assert await drained(cli) == {"one": False, "other": False}
+            assert await cli.end("migrate", "counter", "other") == (0, "counter was moved from one to other")
+            code, output = await cli.end("undrain", "nobody")
+    assert (code, "no member has the name or id 'nobody'" in output) == (1, True)
