@@ -1,8 +1,9 @@
 """Hand children over to other nodes, with what they know.
 
-Consistency: the child takes no message from its snapshot on. The other node writes its row, in a higher epoch and with
-the same claim, before it starts anything, and only as long as it sees this node in; so nobody can be granted the name
-meanwhile. Calls that wait here are refused as surely not executed, and their callers follow the name.
+Consistency: from its snapshot on the child takes no message, and nothing runs beside its mailbox. The other node writes
+its row, in a higher epoch and with the same claim, before it starts anything, and only as long as it sees this node in;
+so nobody can be granted the name meanwhile. Calls that wait here are refused as surely not executed, and their callers
+follow the name.
 """
 
 from __future__ import annotations
@@ -150,12 +151,13 @@ class Mover:
         row = self._names.held_child(name)
         if row is None or row.serial != serial:
             return Outcome("failed", f"{name!r} is not here any more")
-        state = await self._snapshot(process)
-        self._handing_over.add(serial)
-        self._runner.hand_over(name)
-        hand_over = HandOver(self._host.node_id, name, row, state, tuple(timers_of(process)))
-        work = self._tasks.start(self._finish(hand_over, node), f"hand over {name}")
-        return await asyncio.shield(work)  # the process may be cancelled
+        async with self._host.alone(serial):
+            state = await self._snapshot(process)
+            self._handing_over.add(serial)
+            self._runner.hand_over(name)
+            hand_over = HandOver(self._host.node_id, name, row, state, tuple(timers_of(process)))
+            work = self._tasks.start(self._finish(hand_over, node), f"hand over {name}")
+            return await asyncio.shield(work)  # the process may be cancelled
 
     async def _finish(self, hand_over: HandOver, node: NodeId) -> Outcome:
         """Hand over a child with a process, whatever becomes of that."""
