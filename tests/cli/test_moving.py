@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from foundation import ChildReport, Member, MemberStatus
+from foundation.cli.child_table import children_table
+from foundation.cli.node_report import NodeReport
+from foundation.core.identity import NodeId, ProcessId
 from tests.commands import Commands, commands
 
 CHILDREN = """
@@ -112,3 +116,17 @@ async def test_an_undrained_node_is_given_children_again() -> None:
             assert await cli.end("migrate", "counter", "other") == (0, "counter was moved from one to other")
             code, output = await cli.end("undrain", "nobody")
     assert (code, "no member has the name or id 'nobody'" in output) == (1, True)
+
+
+def test_the_size_of_a_state_that_nobody_knows_is_a_dash() -> None:
+    """A size is shown where a state came along, be it empty, and nowhere else."""
+    node = NodeId("a" * 32)
+    member = Member(node, "one", MemberStatus.UP)
+    children = [
+        ChildReport("moved", "app:Counter", ProcessId(node, 1), state_bytes=0),
+        ChildReport("started", "app:Counter", ProcessId(node, 2)),
+        ChildReport("waiting", "app:Counter", None),
+    ]
+    table = children_table([NodeReport(member, "direct", [], None, children)])
+    states = {str(name): state for name, state in zip(table.columns[0].cells, table.columns[5].cells, strict=True)}
+    assert states == {"moved": "0 B", "started": "-", "waiting": "-"}

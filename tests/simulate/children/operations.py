@@ -103,8 +103,8 @@ class Operations:
         drained = self._book.drained & running
         node, target = somebody(cluster, chance), chance.choice(sorted(running))
         if target in drained:
-            self._book.drained.discard(target)
             await node.run(lambda there: there.undrain(NodeId(target)))
+            self._book.drained.discard(target)  # not when that failed: it may be drained still
         elif 2 * (len(drained) + 1) < len(running):
             self._book.drained.add(target)
 
