@@ -25,6 +25,11 @@ def test_children_from_threads(start_nodes: StartNodes) -> None:
     assert here.shard(Counter, "shards", "key") in shards
     here_only = here.children.start(Counter, name="all", instances="every_node")  # the other node was drained
     assert [one.add(0) for one in here_only] == [0]
+    there.undrain("there")
+    here.stop_process(started["a"])
+    on_both = here.children.start(Counter, name="both", instances="every_node")
+    assert [one.add(0) for one in on_both] == [0, 0]
+    here.children.stop("both")
     here.children.stop("all")
     here.stop_process(counter)
     assert here.whereis("counter") is None
@@ -41,3 +46,5 @@ def test_module_calls_reach_the_only_cluster(start_nodes: StartNodes) -> None:
         assert blocking.shard(Counter, "shards", 1) == shard
         blocking.migrate(counter, "only")
         assert blocking.drain("only") == len(only.processes())
+        blocking.undrain("only")
+        assert blocking.start_process(Counter, 5, name="again", distribute=True).add(0) == 5

@@ -1,10 +1,14 @@
-"""``foundation migrate`` and ``foundation drain``, and what ``foundation status`` says of children."""
+"""``foundation migrate``, ``drain`` and ``undrain``, and what ``foundation status`` says of children."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from foundation import ChildReport, Member, MemberStatus
+from foundation.cli.child_table import children_table
+from foundation.cli.node_report import NodeReport
+from foundation.core.identity import NodeId, ProcessId
 from tests.commands import Commands, commands
 
 CHILDREN = """
@@ -36,6 +40,12 @@ async def children(cli: Commands) -> dict[str, tuple[str, dict[str, Any]]]:
         for member in json.loads(text)["members"]
         for child in member["children"] or ()
     }
+
+
+async def drained(cli: Commands) -> dict[str, bool]:
+    """Return which members are drained."""
+    _, text = await cli.end("status", "--json")
+    return {member["name"]: member["drained"] for member in json.loads(text)["members"]}
 
 
 async def refuse(cli: Commands) -> None:
@@ -82,4 +92,41 @@ async def test_children_are_shown_moved_and_handed_over() -> None:
             assert "one takes no more children, but could not hand over" in output
             _, table = await cli.end("status")
     assert "children are replicated: 2 nodes, every node knows every child" in table
+    assert table.count("drained") == 2, table
     assert "pinned" in table
+
+
+async def test_an_undrained_node_is_given_children_again() -> None:
+    """The command may be given twice, says what holds now, and status says so too."""
+    async with commands() as cli:
+        (cli.ground.folder / "app.py").write_text(CHILDREN)
+        async with (
+            await cli.start("node", "app", "--name", "other") as other,
+            await cli.start("node", "app", "--name", "one") as one,
+        ):
+            await other.line("added")
+            await one.line("added")
+            await cli.end("drain", "other")
+            assert await drained(cli) == {"one": False, "other": True}
+            code, output = await cli.end("migrate", "counter", "other")
+            assert (code, "takes no more children" in output) == (1, True)
+            for _ in range(2):
+                assert await cli.end("undrain", "other") == (0, "other takes children")
+            assert await drained(cli) == {"one": False, "other": False}
+            assert await cli.end("migrate", "counter", "other") == (0, "counter was moved from one to other")
+            code, output = await cli.end("undrain", "nobody")
+    assert (code, "no member has the name or id 'nobody'" in output) == (1, True)
+
+
+def test_the_size_of_a_state_that_nobody_knows_is_a_dash() -> None:
+    """A size is shown where a state came along, be it empty, and nowhere else."""
+    node = NodeId("a" * 32)
+    member = Member(node, "one", MemberStatus.UP)
+    children = [
+        ChildReport("moved", "app:Counter", ProcessId(node, 1), state_bytes=0),
+        ChildReport("started", "app:Counter", ProcessId(node, 2)),
+        ChildReport("waiting", "app:Counter", None),
+    ]
+    table = children_table([NodeReport(member, "direct", [], None, children)])
+    states = {str(name): state for name, state in zip(table.columns[0].cells, table.columns[5].cells, strict=True)}
+    assert states == {"moved": "0 B", "started": "-", "waiting": "-"}

@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+from foundation.cli.workers import Record
 from tests.commands import commands
 from tests.programs import Program
 
@@ -49,6 +50,11 @@ class Doomed(Process):
 
     async def crash(self):
         raise ProcessCrash("as ever")
+
+async def quit(cluster):
+    if cluster.name.endswith("-2"):
+        raise SystemExit(5)
+    await cluster.start_process(Till, name="till")
 
 doomed = supervisor(child(Till), child(Doomed), max_restarts=2)
 """
@@ -128,6 +134,43 @@ async def test_workers_end_with_their_parent() -> None:
             await asyncio.gather(*parent._readers)  # they hold its output
             await parent.process.wait()
         assert all(f"till closes in {pid}." in parent.output for pid in pids), parent.output
+
+
+async def test_workers_end_when_one_ends_too_often() -> None:
+    """The others leave in order, and the command says who it was, and why, and ends with 1."""
+    async with commands() as cli:
+        (cli.ground.folder / "shop.py").write_text(SHOP)
+        arguments = ("node", "shop:quit", "--workers", "2", "--max-restarts", "2", "--within", "30")
+        async with await cli.start(*arguments) as parent:
+            till = await pid_of(parent)
+            assert await parent.end(START_S) == 1
+        assert "node-2 is given up, and all workers leave: more than 2 restarts within 30 s; its exit code was 5" in (
+            parent.output
+        )
+        assert parent.output.count("node-2 is ready") == 3
+        assert f"till closes in {till}." in parent.output
+        assert not is_running(till)
+
+
+def test_only_starts_that_fail_in_a_row_count_for_ever() -> None:
+    """One that was ready in between begins a new row, and restarts outside of the period count no more."""
+    record = Record(max_restarts=2, within_s=10.0)
+    assert [record.enter(20.0 * n, 15.0, was_ready=n % 3 == 0) for n in range(9)] == [None] * 9
+    assert record.enter(200.0, 15.0, was_ready=False) == "it ended 3 times in a row before it was ready"
+    record = Record(max_restarts=2, within_s=10.0)
+    whys = [record.enter(at, 0.1, was_ready=True) for at in (0.0, 4.0, 11.0, 14.5, 15.0)]
+    assert whys == [None, None, None, None, "more than 2 restarts within 10 s"]
+
+
+async def test_workers_end_when_one_is_never_ready() -> None:
+    """However slowly its start fails: that counts by the number in a row, not by the time that it takes."""
+    async with commands() as cli:
+        (cli.ground.folder / "shop.py").write_text(SHOP + "import os\nos._exit(7)\n")
+        code, output = await cli.end("node", "shop", "--workers", "1", "--max-restarts", "1", "--within", "0.001")
+    assert code == 1
+    assert "node-1 is given up, and all workers leave: it ended 2 times in a row before it was ready" in output
+    assert output.count("its exit code was 7") == 1
+    assert "is ready" not in output
 
 
 @pytest.mark.parametrize(

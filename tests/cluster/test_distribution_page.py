@@ -20,4 +20,4 @@ async def test_the_page_on_distribution_is_true(start_nodes: StartNodes, monkeyp
     monkeypatch.setitem(sys.modules, module.__name__, module)
     cluster, there = await start_nodes("here", "there")
     vars(module).update(cluster=cluster, there=there)
-    assert await run_blocks(PAGE, module) == 5
+    assert await run_blocks(PAGE, module) == 6

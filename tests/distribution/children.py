@@ -129,6 +129,10 @@ async def drain(cluster: Cluster, node: NodeId) -> int:
     return await cluster.drain(node)
 
 
+async def undrain(cluster: Cluster, node: NodeId) -> None:
+    await cluster.undrain(node)
+
+
 async def reports(cluster: Cluster) -> list[ChildReport]:
     return await cluster.children.on(cluster.node.node_id)
 

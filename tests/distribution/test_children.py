@@ -6,9 +6,19 @@ import asyncio
 
 import pytest
 
+import foundation
+from foundation import Placement
 from foundation.cluster import Cluster
 from foundation.core.identity import NodeId
-from foundation.errors import ChildStartError, NameTakenError, NoSuchNameError, RemoteError, SpecConflict
+from foundation.distribution import DistributionOptions
+from foundation.errors import (
+    ChildStartError,
+    NameTakenError,
+    NoSuchNameError,
+    NotRunningError,
+    RemoteError,
+    SpecConflict,
+)
 from foundation.testing import SimulatedCluster, simulate
 from tests.distribution import children as c
 from tests.distribution.children import Counter, Fragile
@@ -197,6 +207,92 @@ def test_a_drained_node_takes_no_more() -> None:
     simulate(scenario, 3, seed=1)
 
 
+def test_an_undrained_node_gets_children_again() -> None:
+    """As soon as the call returns every other node may have it run a child; what it handed over stays elsewhere."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.nodes[0].run(c.start_many, 20)
+        drained = cluster.nodes[1]
+        here = Placement(node=drained.name)
+        for _ in range(2):  # once or twice is the same
+            await cluster.nodes[0].run(c.drain, NodeId(drained.node_id))
+        for _ in range(2):
+            await cluster.nodes[0].run(c.undrain, NodeId(drained.node_id))
+        for number, node in enumerate(cluster.nodes):
+            for other in range(4):  # the homes of the names are all over the cluster
+                await node.run(_start_placed, f"pinned {number} {other}", here)
+        assert {report.name[:6] for report in await drained.run(c.reports)} == {"pinned"}
+        assert len(await drained.run(c.reports)) == 12
+
+    simulate(scenario, 3, seed=1)
+
+
+def test_undrain_waits_until_the_others_know() -> None:
+    """Also when one of them hears late of it, it is known everywhere once the call returns."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, drained, far = cluster.nodes
+        await cluster.delay(drained, far, 0.3)
+        await first.run(c.drain, NodeId(drained.node_id))
+        await drained.run(c.undrain, NodeId(drained.node_id))
+        takes_for_drained = [c.parts(node.cluster).distribution.takes_for_drained for node in (first, far)]
+        assert [takes(drained.node_id) for takes in takes_for_drained] == [False, False]
+
+    simulate(scenario, 3, seed=1)
+
+
+def test_undrain_ends_a_drain() -> None:
+    """Children whose turn to be handed over has not come stay where they are."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.nodes[0].run(c.start_many, 60)
+        drained = cluster.nodes[1]
+        names = [report.name for report in await drained.run(c.reports)]
+        draining = asyncio.ensure_future(drained.run(_nap_and_drain, names))
+        await asyncio.sleep(0.5)
+        await drained.run(c.undrain, NodeId(drained.node_id))
+        assert await draining == len(names) - 2 == len(await drained.run(c.reports)) > 0
+        for number in range(60):
+            await c.owner(cluster, f"c{number}")
+
+    simulate(scenario, 3, seed=1, distribution=DistributionOptions(moves_at_once=2))
+
+
+def test_a_node_that_leaves_is_not_undrained() -> None:
+    """It takes no children any more, and says so."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.nodes[0].run(c.start, "it")
+        leaving = await c.owner(cluster, "it")
+        other = c.others(cluster, leaving)[0]
+        napping = asyncio.ensure_future(other.run(c.nap, "it", 2))
+        await asyncio.sleep(0.1)
+        going = asyncio.ensure_future(leaving.leave())
+        await asyncio.sleep(0.5)
+        with pytest.raises(RemoteError) as raised:
+            await other.run(c.undrain, NodeId(leaving.node_id))
+        assert isinstance(raised.value.__cause__, NotRunningError)
+        await asyncio.gather(napping, going)
+        assert await c.owner(cluster, "it") is not leaving
+
+    simulate(scenario, 3, seed=1)
+
+
+def test_a_node_that_is_started_again_is_not_drained() -> None:
+    """What was drained is the node that was stopped."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, drained, _ = cluster.nodes
+        await first.run(c.drain, NodeId(drained.node_id))
+        await drained.leave()
+        await drained.start()
+        await cluster.until_agreed()
+        await first.run(_start_placed, "pinned", Placement(node=drained.name))
+        assert await c.owner(cluster, "pinned") is drained
+
+    simulate(scenario, 3, seed=1)
+
+
 def test_who_crashes_again_and_again_goes_to_another_node() -> None:
     """A child is started again on its node, after longer and longer pauses, and at last elsewhere."""
 
@@ -271,6 +367,17 @@ def test_who_is_terminated_is_no_more() -> None:
 
 async def _start_fragile(cluster: Cluster) -> None:
     await cluster.children.start(Fragile, name="frail")
+
+
+async def _start_placed(cluster: Cluster, name: str, placement: Placement) -> None:
+    await cluster.children.start(Counter, name=name, placement=placement)
+
+
+async def _nap_and_drain(cluster: Cluster, names: list[str]) -> int:
+    """Drain this node while each of its children takes its time."""
+    for name in names:
+        await foundation.cast(cluster.ref(Counter, name).nap, 1.0)
+    return await cluster.drain(cluster.node.node_id)
 
 
 async def _start_plain(cluster: Cluster, name: str) -> None:

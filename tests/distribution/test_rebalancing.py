@@ -120,5 +120,27 @@ def test_a_drained_node_hands_over_everything_and_gets_nothing() -> None:
     run(scenario)
 
 
+def test_rebalancing_moves_a_share_to_a_node_that_is_drained_no_more() -> None:
+    """It gets its share as one that joins does; by default it gets nothing that runs elsewhere."""
+
+    async def scenario(cluster: SimulatedCluster) -> int:
+        first, _, third = cluster.nodes
+        await first.run(drain, third.name)
+        await first.run(begin)
+        await first.run(undrain, third.name)
+        await asyncio.sleep(AFTER_S + COUNT / PER_S + 1)
+        assert sum(await counts(cluster)) == COUNT
+        assert await third.run(values) == list(range(COUNT))
+        return await third.run(count)
+
+    options = DistributionOptions(rebalance=True, rebalance_after_s=AFTER_S, rebalance_per_s=PER_S)
+    assert simulate(scenario, 3, seed=1) == 0
+    assert COUNT // 6 < simulate(scenario, 3, seed=1, distribution=options) < 2 * COUNT // 3
+
+
+async def undrain(cluster: Cluster, name: str) -> None:
+    await cluster.undrain(name)
+
+
 async def more(cluster: Cluster) -> None:
     await cluster.children.start_all({f"more/{number}": spec(Holder) for number in range(COUNT)})

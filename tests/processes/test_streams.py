@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 import pytest
 
-from foundation.errors import ArgumentError, CodecError, NodeDown, NoSuchProcessError, NotDelivered, Overloaded
+from foundation.errors import (
+    ArgumentError,
+    CodecError,
+    NodeDown,
+    NoSuchProcessError,
+    NotDelivered,
+    Overloaded,
+    RemoteError,
+)
 from foundation.processes.calling.streams import RemoteStream
+from foundation.processes.ended import EndReason
 from foundation.processes.host import Host
+from foundation.processes.monitor import Monitor
 from foundation.processes.options import ProcessOptions
-from foundation.processes.process import Process
+from foundation.processes.process import Process, process_id_of
 from tests.processes.conftest import StartHost
 from tests.processes.memory_wire import Network
 from tests.processes.samples import Adds, Counter
@@ -185,6 +195,30 @@ async def test_stopping_ends_streams(here: Host, target: Host) -> None:
     assert events.closed.is_set()
     with pytest.raises(Exception, match="stopped"):
         await anext(stream)
+
+
+async def test_a_generator_that_ignores_its_end_holds_nobody_up(here: Host, start_host: StartHost) -> None:
+    """Its reader is told, and its process ends, when the time is over that a process has to stop."""
+    there = await start_host(ProcessOptions(stop_timeout_s=0.05))
+    released = asyncio.Event()
+
+    class Deaf(Process, wire_name="acme.Deaf"):
+        async def items(self) -> AsyncIterator[int]:
+            yield 0
+            while not released.is_set():
+                with suppress(asyncio.CancelledError):
+                    await released.wait()
+
+    deaf = await here.start_on(there.node_id, Deaf)
+    stream = deaf.items()
+    assert await anext(stream) == 0
+    process_id = process_id_of(deaf)
+    monitor = Monitor(lambda tell: here.monitors.watch(process_id, tell))
+    await here.stop(process_id)
+    with pytest.raises(RemoteError, match=r"does not heed that it was cancelled"):
+        await anext(stream)
+    assert (await monitor).reason is EndReason.CRASHED
+    released.set()
 
 
 async def test_refusals(here: Host, start_host: StartHost) -> None:

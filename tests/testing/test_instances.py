@@ -218,6 +218,20 @@ def test_many_are_started_at_once() -> None:
     simulate(scenario, 2, run_timeout_s=100)
 
 
+def test_one_on_every_node_comes_to_a_node_that_is_drained_no_more() -> None:
+    """What was started everywhere while it was drained runs there too as soon as it takes children again."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, second = cluster.nodes
+        await first.run(lambda here: here.drain(second.name))
+        assert await first.run(start_everywhere) == [first.node_id]
+        assert residents(cluster)[second.name] == []
+        await first.run(lambda here: here.undrain(second.name))
+        await until(lambda: residents(cluster)[second.name] == [f"agent@{second.name}"], "it has one")
+
+    simulate(scenario, 2, run_timeout_s=100)
+
+
 def test_a_drained_node_gets_no_more_children() -> None:
     """Children that are started after a node was drained run elsewhere, at once."""
 

@@ -104,3 +104,4 @@ def distributing(cluster: Cluster, counter: Blocking[Counter]) -> None:
     assert_type(blocking.start_processes({"a": spec(Counter, 1)}), dict[str, Blocking[Counter]])
     blocking.migrate(counter, "node")
     assert_type(blocking.drain("node"), int)
+    blocking.undrain("node")

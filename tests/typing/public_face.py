@@ -303,5 +303,7 @@ async def distributing(cluster: Cluster, counter: Counter) -> None:
     assert_type(await foundation.start_processes({"a": spec(Counter, 1)}), dict[str, Counter])
     assert_type(await foundation.start_process(Counter, 5, distribute=True, placement=Placement("local")), Counter)
     assert_type(await cluster.drain("node"), int)
+    await cluster.undrain("node")
+    await foundation.undrain(cluster.node)
     assert_type(await foundation.children().on(cluster.node.node_id), list[ChildReport])
     await foundation.migrate(counter, cluster.node)

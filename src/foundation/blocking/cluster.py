@@ -159,6 +159,10 @@ class Cluster:
         """See :meth:`foundation.Cluster.drain`."""
         return self._session.run(self.asynchronous.drain(node))
 
+    def undrain(self, node: Member | NodeId | str) -> None:
+        """See :meth:`foundation.Cluster.undrain`."""
+        self._session.run(self.asynchronous.undrain(node))
+
     def monitor(self, target: object) -> Stream[Ended]:
         """Watch a process or a member: iterate over the one item; see :meth:`foundation.Cluster.monitor`."""
         return Stream(self._session, self._session.ask(lambda: self.asynchronous.monitor(target)))

@@ -97,6 +97,11 @@ def drain(node: Member | NodeId | str) -> int:
     return current_cluster().drain(node)
 
 
+def undrain(node: Member | NodeId | str) -> None:
+    """See :meth:`foundation.blocking.Cluster.undrain`."""
+    current_cluster().undrain(node)
+
+
 def start_supervisor(
     *children: Child[Any], name: str | None = None, node: Node | None = None, **plan: Unpack[PlanWords]
 ) -> Blocking[Supervisor]:

@@ -29,7 +29,7 @@ def children_table(reports: Sequence[NodeReport]) -> Table:
             Text(child.wire_name),
             f"{child.restarts:,}",
             "" if mailbox is None else f"{mailbox:,}",
-            "" if state is None else f"{state:,} B",
+            "-" if state is None else f"{state:,} B",
             Text(child.why),
         )
     more = max(totals(reports)["children"], len(found)) - min(len(found), _MOST_ROWS)

@@ -11,7 +11,7 @@ import typer
 
 from foundation.cli.demo import demo
 from foundation.cli.failure import CommandFailed
-from foundation.cli.moving import drain, migrate
+from foundation.cli.moving import drain, migrate, undrain
 from foundation.cli.node import node
 from foundation.cli.status import status
 from foundation.core.version import __version__
@@ -33,6 +33,7 @@ app.command()(node)
 app.command()(status)
 app.command()(migrate)
 app.command()(drain)
+app.command()(undrain)
 
 
 @app.callback(invoke_without_command=True)

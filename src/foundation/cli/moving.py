@@ -1,4 +1,4 @@
-"""``foundation migrate`` and ``foundation drain``: move distributed children between nodes."""
+"""``foundation migrate``, ``foundation drain`` and ``foundation undrain``: move distributed children between nodes."""
 
 from __future__ import annotations
 
@@ -52,6 +52,22 @@ def drain(
     return 0
 
 
+def undrain(
+    node: Node,
+    *,
+    cluster_name: ClusterName = None,
+    cluster: Strategies = None,
+    peer: Peers = None,
+    host: Host = None,
+    cookie_file: CookieFile = None,
+    timeout: Timeout = 2.0,
+) -> int:
+    """Have a node take distributed children again that was drained."""
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    print(run(lambda: _undrain(arguments, timeout, node)))
+    return 0
+
+
 async def _migrate(arguments: dict[str, Any], timeout_s: float, name: str, node: str) -> str:
     async with observing(arguments, timeout_s) as cluster:
         target = find_member(cluster.members(), node)
@@ -73,6 +89,13 @@ async def _drain(arguments: dict[str, Any], timeout_s: float, node: str) -> str:
             message = f"{member.name} takes no more children, but could not hand over {left:,} of its own"
             raise CommandFailed(message, details=["`foundation status` says why nobody else can run them"])
         return f"{member.name} has handed over its children and takes no more"
+
+
+async def _undrain(arguments: dict[str, Any], timeout_s: float, node: str) -> str:
+    async with observing(arguments, timeout_s) as cluster:
+        member = find_member(cluster.members(), node)
+        await cluster.children.undrain(member.node_id)
+        return f"{member.name} takes children"
 
 
 async def _why_nowhere(cluster: Cluster, name: str) -> str:

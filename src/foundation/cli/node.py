@@ -14,6 +14,7 @@ from foundation.cli.announcer import Announcer
 from foundation.cli.application import Main, load_application
 from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run, split
 from foundation.cli.leaving import leave_at_end_of_stdin, leave_on_signals
+from foundation.cli.readiness import tell_ready
 from foundation.cli.workers import Workers, worker_arguments
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,13 @@ def node(  # noqa: PLR0913 - each is an option with its own help
     workers: Annotated[
         int | None, typer.Option(min=0, help="Run so many nodes, each an OS process; 0: one per core.")
     ] = None,
+    max_restarts: Annotated[
+        int, typer.Option(min=0, help="End all when one of them is started again more often than this.")
+    ] = 5,
+    within: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="The time in which --max-restarts counts.")
+    ] = 60.0,
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     log_level: Annotated[str, typer.Option(help=f"Log to stderr from here: {', '.join(_LEVELS)}.")] = "warning",
 ) -> int:
     """Start a node, or several, with the processes of your module if you name one."""
@@ -53,20 +61,21 @@ def node(  # noqa: PLR0913 - each is an option with its own help
         raise typer.BadParameter(message)
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     if workers is not None:
-        return run(lambda: _run_workers(context, workers, name or "node", until_eof=until_eof))
+        names = [f"{name or 'node'}-{number}" for number in range(1, (workers or os.cpu_count() or 1) + 1)]
+        crew = Workers(names, worker_arguments(context), max_restarts, within)
+        return run(lambda: _run_workers(context, crew, until_eof=until_eof))
     main = load_application(module) if module is not None else None
     arguments = joining(cluster_name, cluster, peer, host, cookie_file)
     arguments |= {"name": name, "port": port, "roles": split(role)}
-    return run(lambda: NodeProgram(Announcer(as_json=json), main, until_eof=until_eof).serve(arguments))
+    program = NodeProgram(Announcer(as_json=json), main, until_eof=until_eof, ready_fd=ready_fd)
+    return run(lambda: program.serve(arguments))
 
 
-async def _run_workers(context: typer.Context, count: int, name: str, *, until_eof: bool) -> int:
-    """Run NAME-1 to NAME-COUNT until they have ended."""
+async def _run_workers(context: typer.Context, workers: Workers, *, until_eof: bool) -> int:
+    """Run the workers until they have ended."""
     if context.params.get("port") or os.environ.get("FOUNDATION_PORT"):
         message = "workers cannot share a port: leave out --port and FOUNDATION_PORT"
         raise typer.BadParameter(message)
-    names = [f"{name}-{number}" for number in range(1, (count or os.cpu_count() or 1) + 1)]
-    workers = Workers(names, worker_arguments(context))
     leave_on_signals(workers.leave)
     if until_eof:
         leave_at_end_of_stdin(workers.leave)
@@ -76,10 +85,11 @@ async def _run_workers(context: typer.Context, count: int, name: str, *, until_e
 class NodeProgram:
     """A node as a program: it prints what happens, runs the user's ``main`` beside it, and leaves when told to."""
 
-    def __init__(self, announcer: Announcer, main: Main | None, *, until_eof: bool) -> None:
+    def __init__(self, announcer: Announcer, main: Main | None, *, until_eof: bool, ready_fd: int | None) -> None:
         self._announcer = announcer
         self._main = main
         self._until_eof = until_eof
+        self._ready_fd = ready_fd
         self._told_to_leave = asyncio.Event()
         self._exit_code = 0
 
@@ -94,6 +104,8 @@ class NodeProgram:
             asyncio.TaskGroup() as group,
         ):
             self._announcer.ready(cluster)
+            if self._ready_fd is not None:
+                tell_ready(self._ready_fd)
             tasks = [group.create_task(self._announcer.follow(events))]
             if self._main is not None:
                 tasks.append(group.create_task(self._run_main(self._main, cluster)))

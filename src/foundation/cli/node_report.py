@@ -43,6 +43,7 @@ class NodeReport:
             "node": member.node_id,
             "status": str(member.status),
             "degraded": member.degraded,
+            "drained": member.draining,
             "path": self.path,
             "addresses": list(member.addresses),
             "version": member.version,

@@ -97,7 +97,9 @@ def _groups(reports: Sequence[NodeReport]) -> Table:
 
 
 def _members(cluster: str, reports: Sequence[NodeReport]) -> Table:
-    table = Table("node", "status", "path", title=f"cluster {cluster}", title_justify="left")
+    table = Table("node", title=f"cluster {cluster}", title_justify="left")
+    for column in ("status", "path"):
+        table.add_column(column, no_wrap=True)
     for column in ("address", "version", "roles"):
         table.add_column(column, overflow="fold")
     table.add_column("processes", justify="right")
@@ -122,6 +124,8 @@ def _members(cluster: str, reports: Sequence[NodeReport]) -> Table:
 def _condition(member: Member) -> Text:
     if member.degraded:
         return Text(f"{member.status}, degraded", style="yellow")
+    if member.draining:
+        return Text(f"{member.status}, drained", style="yellow")
     return Text(member.status, style=_COLORS.get(member.status, "yellow"))
 
 

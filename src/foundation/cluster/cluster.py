@@ -277,6 +277,10 @@ class Cluster:
         """Have a member hand over all its children and take no more; return how many it could not hand over."""
         return await self._running.children.drain(self._find(node))
 
+    async def undrain(self, node: Member | NodeId | str) -> None:
+        """Have a member take children again; see :meth:`foundation.distribution.Children.undrain`."""
+        await self._running.children.undrain(self._find(node))
+
     def monitor(self, target: object) -> Monitor:
         """Watch a process or a member: await the result for its :class:`Ended`, or iterate over that one item.
 

@@ -62,6 +62,11 @@ async def drain(node: Member | NodeId | str) -> int:
     return await current_cluster().drain(node)
 
 
+async def undrain(node: Member | NodeId | str) -> None:
+    """See :meth:`foundation.Cluster.undrain`."""
+    await current_cluster().undrain(node)
+
+
 async def start_supervisor(
     *children: Child[Any], name: str | None = None, node: Node | None = None, **plan: Unpack[PlanWords]
 ) -> Supervisor:

@@ -238,6 +238,16 @@ class Children:
         limit_s = limits.leave_timeout_s + limits.start_timeout_s
         return await options(desk_of(self._host, node), timeout_s=limit_s).drain()
 
+    async def undrain(self, node: NodeId) -> None:
+        """Have a node take children again that was drained, and do nothing to another one.
+
+        Those that it handed over stay where they are. Raises :class:`NotRunningError` when the node leaves.
+        """
+        if node == self._host.node_id:
+            await self._distribution.undrain()
+        else:
+            await options(desk_of(self._host, node), timeout_s=self._distribution.options.start_timeout_s).undrain()
+
     async def holder(self, name: str) -> NodeId | None:
         """Ask all members which of them has a child, with or without a process; None when nobody says so.
 

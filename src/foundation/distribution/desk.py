@@ -43,6 +43,14 @@ class Office(Protocol):
         """Hand over all children of this node, and take none; return how many are still here."""
         ...
 
+    async def undrain(self) -> None:
+        """Take children again; raises NotRunningError when this node leaves."""
+        ...
+
+    def takes_for_drained(self, node: NodeId) -> bool:
+        """Tell whether another node is drained, as far as this one has heard."""
+        ...
+
     def reports(self, most: int) -> list[ChildReport]:
         """Describe the children of this node, and those that it is to find a place for."""
         ...
@@ -92,6 +100,16 @@ class Desk(Process, wire_name="foundation:desk"):
     async def drain(self) -> int:
         """Hand over all children of this node; return how many are still here."""
         return await self._office.drain()
+
+    @concurrent
+    async def undrain(self) -> None:
+        """Take children again; raises NotRunningError when this node leaves."""
+        await self._office.undrain()
+
+    @concurrent
+    async def takes_for_drained(self, node: NodeId) -> bool:
+        """Tell whether another node is drained, as far as this one has heard."""
+        return self._office.takes_for_drained(node)
 
     @concurrent
     async def reports(self, most: int) -> list[ChildReport]:

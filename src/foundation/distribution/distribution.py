@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from foundation.core import sources
 from foundation.core.clock import Clock
@@ -30,8 +30,8 @@ from foundation.distribution.places import Places
 from foundation.distribution.plan import Placement
 from foundation.distribution.rebalancing import Rebalancing
 from foundation.distribution.runner import Runner
-from foundation.errors import CallError, CallTimeout, NoSuchNameError
-from foundation.membership import Member, MemberEvent, Membership, MemberStatus, MemberUp
+from foundation.errors import CallError, CallTimeout, NoSuchNameError, NotRunningError
+from foundation.membership import Member, MemberEvent, Membership, MemberStatus
 from foundation.processes import Host, options
 from foundation.registry import NAMES, NameRow, Names
 from foundation.replication import Change, Replication, Sync
@@ -217,7 +217,7 @@ class Distribution:
             return
         try:
             async with asyncio.timeout(self.options.leave_timeout_s):
-                await self._mover.move_all(names)
+                await self._mover.move_all(names, lambda: self._runner.is_drained)
                 await self._until_nobody_calls()
         except TimeoutError:
             left, limit_s = len(self._runner), self.options.leave_timeout_s
@@ -225,13 +225,21 @@ class Distribution:
 
     async def _until_nobody_calls(self) -> None:
         """Wait until all know where the children are now, and what they sent before has arrived and was answered."""
-        others = [member.node_id for member in self._membership.members() if member.node_id != self._host.node_id]
-        reachable = [node for node in others if node in self._replication.present]
+        reachable = self._reachable()
         try:
             await self._sync.wait(lambda: reachable, lambda node: node[:8], _QUIET_WITHIN_S)
         except CallTimeout as error:
             logger.info("some may still call children that were here: %s", error)
-        asked = [self._tasks.start(self._hear_from(node), f"hear from {node[:8]}") for node in reachable]
+        await self._with_each(reachable, self._hear_from, "hear from")
+
+    def _reachable(self) -> list[NodeId]:
+        me, present = self._host.node_id, self._replication.present
+        return [node for node in self.everybody() if node != me and node in present]
+
+    async def _with_each(
+        self, nodes: list[NodeId], work: Callable[[NodeId], Coroutine[Any, Any, None]], what: str
+    ) -> None:
+        asked = [self._tasks.start(work(node), f"{what} {node[:8]}") for node in nodes]
         if asked:
             await asyncio.wait(asked)
 
@@ -276,6 +284,34 @@ class Distribution:
         await self.hand_all_over()
         return len(self._runner)
 
+    async def undrain(self) -> None:
+        """Take children again; what a drain has not begun to hand over stays. Raises NotRunningError on leaving.
+
+        When this returns all have heard of it whom this node reaches, unless one of them is slow.
+        """
+        if self._membership.me.status is not MemberStatus.UP:
+            message = "this node leaves, and takes no more children"
+            raise NotRunningError(message)
+        self._runner.is_drained = False
+        self._membership.describe(draining=False)
+        self._residents.look()
+        await self._with_each(self._reachable(), self._until_known_to, "tell")
+
+    async def _until_known_to(self, node: NodeId) -> None:
+        """Wait until a node has heard that this one is not drained any more, which no frame tells it."""
+        desk = options(desk_of(self._host, node), timeout_s=_QUIET_WITHIN_S)
+        with suppress(CallError, TimeoutError):
+            async with asyncio.timeout(_QUIET_WITHIN_S):
+                is_known = False
+                while not is_known:
+                    await asyncio.sleep(_RETRY_S)
+                    is_known = not await desk.takes_for_drained(self._host.node_id)
+
+    def takes_for_drained(self, node: NodeId) -> bool:
+        """Tell whether another node is drained, as far as this one has heard."""
+        member = self._membership.member(node)
+        return member is not None and member.draining
+
     def reports(self, most: int) -> list[ChildReport]:
         """Describe the children of this node, and those that it is to find a place for; at first who does not run."""
         found = [*self._placer.reports(), *self._residents.infos(), *self._runner.infos()]
@@ -304,8 +340,7 @@ class Distribution:
     def happened(self, event: MemberEvent) -> None:
         """Take what happens to other nodes."""
         self._placer.look()
-        if isinstance(event, MemberUp):
-            self._rebalancing.joined()
+        self._rebalancing.happened(event)
 
 
 @asynccontextmanager

@@ -65,4 +65,7 @@ class ChildReport(Struct, frozen=True):
     why: str = ""
     """Why it is where it is, or why it does not run."""
     state_bytes: int | None = None
-    """How large its state was when it was moved here; None when it was not, or has none."""
+    """How large its state was when it was moved here; None when it was not, or has none.
+
+    Nobody asks for it otherwise: `snapshot` is promised to be the last message of a process at its node.
+    """

@@ -1,8 +1,9 @@
 """Hand children over to other nodes, with what they know.
 
-Consistency: the child takes no message from its snapshot on. The other node writes its row, in a higher epoch and with
-the same claim, before it starts anything, and only as long as it sees this node in; so nobody can be granted the name
-meanwhile. Calls that wait here are refused as surely not executed, and their callers follow the name.
+Consistency: from its snapshot on the child takes no message, and nothing runs beside its mailbox. The other node writes
+its row, in a higher epoch and with the same claim, before it starts anything, and only as long as it sees this node in;
+so nobody can be granted the name meanwhile. Calls that wait here are refused as surely not executed, and their callers
+follow the name.
 """
 
 from __future__ import annotations
@@ -58,24 +59,27 @@ class Mover:
         runner.wants_to_leave = self._leave_elsewhere
         host.ended.append(self._ended)
 
-    async def move(self, name: str, node: NodeId) -> Outcome:
-        """Hand a child of this node over to another one; it goes on here when that fails."""
+    async def move(self, name: str, node: NodeId, is_wanted: Callable[[], bool] = lambda: True) -> Outcome:
+        """Hand a child of this node over to another one; it goes on here when that fails.
+
+        It stays when it is not wanted elsewhere any more at the moment in which its turn comes.
+        """
         if (moving := self._moving.get(name)) is not None:
             return await asyncio.shield(moving)
         if not self._runner.holds(name):
             return Outcome("failed", f"{name!r} is not here")
         if node == self._host.node_id:
             return Outcome("exists", "it is there already")
-        task = self._moving[name] = self._tasks.start(self._move_in_turn(name, node), f"move {name}")
+        task = self._moving[name] = self._tasks.start(self._move_in_turn(name, node, is_wanted), f"move {name}")
         task.add_done_callback(lambda _: self._moving.pop(name, None))
         return await asyncio.shield(task)  # half a move is none, whoever loses interest in it
 
-    async def move_all(self, names: Iterable[str]) -> int:
+    async def move_all(self, names: Iterable[str], is_wanted: Callable[[], bool] = lambda: True) -> int:
         """Hand over children to whoever is to have them now, and takes them; return how many could not be."""
         declined: dict[str, set[NodeId]] = {}
         left, moved, wanted = list(names), 0, 0
         while left:
-            outcomes = await self._move_each(left, declined)
+            outcomes = await self._move_each(left, declined, is_wanted)
             wanted = wanted or len(outcomes)
             moved += sum(outcome.result == "started" for outcome in outcomes.values())
             left = [name for name, outcome in outcomes.items() if outcome.result == "declined"]
@@ -83,13 +87,15 @@ class Mover:
 
     # --- inside
 
-    async def _move_each(self, names: Iterable[str], declined: dict[str, set[NodeId]]) -> dict[str, Outcome]:
+    async def _move_each(
+        self, names: Iterable[str], declined: dict[str, set[NodeId]], is_wanted: Callable[[], bool]
+    ) -> dict[str, Outcome]:
         """Move children; return what came of each, and note who takes none."""
         orders = self._runner.orders(names)
         me = self._host.node_id
         chosen = self._places.choose(orders, lambda order: {me, *declined.get(order.name, ())})
         moves = {
-            order.name: (node, self._tasks.start(self.move(order.name, node), f"have {order.name} moved"))
+            order.name: (node, self._tasks.start(self.move(order.name, node, is_wanted), f"have {order.name} moved"))
             for order, node in zip(orders, chosen, strict=True)
             if node is not None
         }
@@ -102,9 +108,9 @@ class Mover:
                 declined.setdefault(name, set()).add(node)
         return outcomes
 
-    async def _move_in_turn(self, name: str, node: NodeId) -> Outcome:
+    async def _move_in_turn(self, name: str, node: NodeId, is_wanted: Callable[[], bool]) -> Outcome:
         async with self._at_once:
-            return await self._move(name, node)
+            return await self._move(name, node) if is_wanted() else Outcome("failed", "it is to stay after all")
 
     def _leave_elsewhere(self, name: str) -> None:
         self._tasks.start(self.move_all([name]), f"leave {name} to another node")
@@ -145,12 +151,13 @@ class Mover:
         row = self._names.held_child(name)
         if row is None or row.serial != serial:
             return Outcome("failed", f"{name!r} is not here any more")
-        state = await self._snapshot(process)
-        self._handing_over.add(serial)
-        self._runner.hand_over(name)
-        hand_over = HandOver(self._host.node_id, name, row, state, tuple(timers_of(process)))
-        work = self._tasks.start(self._finish(hand_over, node), f"hand over {name}")
-        return await asyncio.shield(work)  # the process may be cancelled
+        async with self._host.alone(serial):
+            state = await self._snapshot(process)
+            self._handing_over.add(serial)
+            self._runner.hand_over(name)
+            hand_over = HandOver(self._host.node_id, name, row, state, tuple(timers_of(process)))
+            work = self._tasks.start(self._finish(hand_over, node), f"hand over {name}")
+            return await asyncio.shield(work)  # the process may be cancelled
 
     async def _finish(self, hand_over: HandOver, node: NodeId) -> Outcome:
         """Hand over a child with a process, whatever becomes of that."""

@@ -1,4 +1,4 @@
-"""Move children to nodes that have joined, a few at a time, once no more nodes join; only if that is wanted.
+"""Move children to nodes that join, or are drained no more, a few at a time, once no more do; only if that is wanted.
 
 Only children that are placed by their names move: of those all nodes say the same, so that no child moves twice.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from foundation.core.identity import NodeId
 from foundation.distribution.messages import Order
 from foundation.distribution.mover import Mover
 from foundation.distribution.options import DistributionOptions
 from foundation.distribution.places import Places
 from foundation.distribution.runner import Runner
+from foundation.membership import MemberDown, MemberEvent, MemberLeft, MemberUp
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +29,21 @@ class Rebalancing:
         self._options = options
         self._joins = 0
         self._joined = asyncio.Event()
+        self._drained: set[NodeId] = set()
+        """Members that take no children, as they said last."""
 
-    def joined(self) -> None:
-        """Take that a node has joined."""
-        self._joins += 1
-        self._joined.set()
+    def happened(self, event: MemberEvent) -> None:
+        """Take what happens to other nodes: one that joins takes children, and so does one that is drained no more."""
+        node = event.member.node_id
+        was_drained = node in self._drained
+        self._drained.discard(node)
+        if isinstance(event, MemberDown | MemberLeft):
+            return
+        if event.member.draining:
+            self._drained.add(node)
+        elif was_drained or isinstance(event, MemberUp):
+            self._joins += 1
+            self._joined.set()
 
     async def run(self) -> None:
         """Rebalance after joins, as long as this node runs."""

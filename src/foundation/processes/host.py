@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -330,6 +331,12 @@ class Host(Caller):
         """Have a process of this node do something between two messages; False when it takes none any more."""
         running = self._running.get(serial)
         return running is not None and running.tell(hook)
+
+    @asynccontextmanager
+    async def alone(self, serial: int) -> AsyncGenerator[None]:
+        """Have nothing run beside the message that a process of this node handles; see :meth:`Running.alone`."""
+        async with self._running[serial].alone():
+            yield
 
     def end(self, serial: int, reason: str, kind: EndReason) -> None:
         """Let a process of this node take no more messages, and end."""

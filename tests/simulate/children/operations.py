@@ -98,11 +98,14 @@ class Operations:
         await somebody(cluster, chance).run(work)
 
     async def drain(self, cluster: SimulatedCluster, chance: Random) -> None:
-        """Have a node give its children away, unless that would leave too few."""
+        """Have a node give its children away, unless that would leave too few, or take some again."""
         running = {node.node_id for node in cluster.nodes if node.runs}
         drained = self._book.drained & running
         node, target = somebody(cluster, chance), chance.choice(sorted(running))
-        if 2 * (len(drained) + 1) < len(running):
+        if target in drained:
+            await node.run(lambda there: there.undrain(NodeId(target)))
+            self._book.drained.discard(target)  # not when that failed: it may be drained still
+        elif 2 * (len(drained) + 1) < len(running):
             self._book.drained.add(target)
 
             async def work(there: Cluster) -> int:

@@ -6,7 +6,6 @@ class made once per process class and host, with one function per remote method.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import Any, ClassVar, NoReturn, TypeGuard
@@ -15,9 +14,10 @@ from msgspec import Raw, Struct
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
-from foundation.errors import ArgumentError, CallTimeout, NoSuchNameError, NotDelivered
+from foundation.errors import ArgumentError, NoSuchNameError, NotDelivered
 from foundation.processes.calling.calls import error_of
 from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.following import elsewhere, find
 from foundation.processes.calling.retrying import call_again
 from foundation.processes.calling.streams import RemoteStream
 from foundation.processes.definition import RESERVED
@@ -148,7 +148,7 @@ def _streaming(method: BoundMethod, dialer: Dialer) -> Callable[..., Any]:
     def stream(self: Reference, /, *args: Any, **kwargs: Any) -> RemoteStream:  # noqa: ANN401
         arguments, keywords = method.signature.encode(args, kwargs)
         target = self.__address__.process_id or str(self.__address__.name)
-        return RemoteStream(dialer, target, method, arguments, keywords, self.__channel__)
+        return RemoteStream(dialer, target, method, arguments, keywords, self.__channel__, self.__timeout_s__)
 
     return _disguise(stream, method)
 
@@ -193,19 +193,14 @@ async def _call_by_name(
     name = str(reference.__address__.name)
     channel, calls = reference.__channel__, dialer.calls
     deadline = calls.deadline(reference.__timeout_s__)
-    target = dialer.known(name) or await _find(dialer, name, calls.left_s(deadline))
+    target = dialer.known(name) or await find(dialer, name, deadline)
     while True:
         try:
             return await _call(dialer, target, method, arguments, keywords, calls.left_s(deadline), channel)
         except NotDelivered:  # nothing was executed
-            if deadline is not None and calls.now() >= deadline:
+            moved_to = await elsewhere(dialer, name, target, deadline)
+            if moved_to is None:
                 raise
-            moved_to = dialer.known(name)
-            if not dialer.is_followed(name):
-                if moved_to is None or moved_to == target:
-                    raise
-            elif moved_to is None or moved_to == target:
-                moved_to = await _follow(dialer, name, target, calls.left_s(deadline))
             target = moved_to
 
 
@@ -215,28 +210,10 @@ async def _call_until_known(
     identity, name = reference.__address__.process_id, str(reference.__address__.name)
 
     async def attempt(left_s: float | None) -> Any:  # noqa: ANN401
-        target = identity or dialer.known(name) or await _find(dialer, name, left_s)
+        target = identity or dialer.known(name) or await find(dialer, name, dialer.calls.deadline(left_s))
         return await _call(dialer, target, method, arguments, keywords, left_s, reference.__channel__)
 
     return await call_again(attempt, dialer.calls, reference.__timeout_s__, may_move=identity is None)
-
-
-async def _find(dialer: Dialer, name: str, timeout_s: float | None) -> ProcessId:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await dialer.find(name)
-    except TimeoutError:
-        message = f"looking up {name!r} took longer than {timeout_s:.3g} s"
-        raise CallTimeout(message) from None
-
-
-async def _follow(dialer: Dialer, name: str, last: ProcessId, timeout_s: float | None) -> ProcessId:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await dialer.follow(name, last)
-    except TimeoutError:
-        message = f"{name!r} has not begun to run elsewhere within {timeout_s:.3g} s, and nothing was executed"
-        raise NotDelivered(message) from None
 
 
 def remote_method(method: Any) -> tuple[Reference, BoundMethod]:  # noqa: ANN401

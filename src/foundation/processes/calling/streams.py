@@ -9,8 +9,10 @@ from msgspec import Raw
 
 from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
+from foundation.errors import NotDelivered, Overloaded
 from foundation.processes.calling.calls import Inbox, error_of
 from foundation.processes.calling.dialer import Dialer
+from foundation.processes.calling.following import elsewhere, find
 from foundation.processes.interface.binding import BoundMethod
 from foundation.processes.messages import Keywords
 
@@ -18,11 +20,25 @@ from foundation.processes.messages import Keywords
 class RemoteStream:
     """Iterate over the items of a remote generator, in order.
 
-    It starts with the first item that is asked for. Whoever stops reading (``break``, cancellation, :meth:`aclose`)
-    closes the generator over there, so that its ``finally`` runs.
+    It starts with the first item that is asked for. A process that has moved before it came to that is followed, as by
+    a call, as long as a call would take; from then on a stream ends with its process.
+
+    Whoever stops reading (``break``, cancellation, :meth:`aclose`) closes the generator over there, so that its
+    ``finally`` runs.
     """
 
-    __slots__ = ("_arguments", "_channel", "_dialer", "_inbox", "_keywords", "_loop", "_method", "_over", "_target")
+    __slots__ = (
+        "_arguments",
+        "_channel",
+        "_dialer",
+        "_inbox",
+        "_keywords",
+        "_loop",
+        "_method",
+        "_over",
+        "_target",
+        "_timeout_s",
+    )
 
     def __init__(
         self,
@@ -32,6 +48,7 @@ class RemoteStream:
         arguments: bytes,
         keywords: Keywords,
         channel: Channel,
+        timeout_s: float | None,
     ) -> None:
         self._dialer = dialer
         self._target = target
@@ -39,6 +56,7 @@ class RemoteStream:
         self._arguments = arguments
         self._keywords = keywords
         self._channel = channel
+        self._timeout_s = timeout_s
         self._inbox: Inbox | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False
@@ -50,7 +68,8 @@ class RemoteStream:
         if self._over:
             raise StopAsyncIteration
         try:
-            return self._method.result(await self._next(self._inbox or await self._open()))
+            item = await (self._first() if self._inbox is None else self._next(self._inbox))
+            return self._method.result(item)
         except BaseException:
             self._leave()
             raise
@@ -64,17 +83,29 @@ class RemoteStream:
         if not self._over and self._loop is not None and not self._loop.is_closed() and self._inbox is not None:
             self._loop.call_soon_threadsafe(self._dialer.calls.leave_stream, self._inbox)
 
-    async def _open(self) -> Inbox:
+    async def _first(self) -> Raw:
         self._loop = asyncio.get_running_loop()
         if isinstance(self._target, ProcessId):
-            self._inbox = self._open_at(self._target)
-            return self._inbox
-        self._inbox = self._open_at(await self._dialer.find(self._target))
-        return self._inbox
+            return await self._next(self._open_at(self._target))
+        name, calls = self._target, self._dialer.calls
+        target = self._dialer.known(name) or await find(self._dialer, name, calls.deadline(self._timeout_s))
+        deadline: float | None = None
+        while True:
+            try:
+                return await self._next(self._open_at(target))
+            except Overloaded:
+                raise
+            except NotDelivered:  # nothing was executed
+                deadline = deadline or calls.deadline(self._timeout_s)
+                moved_to = await elsewhere(self._dialer, name, target, deadline)
+                if moved_to is None:
+                    raise
+                target = moved_to
 
     def _open_at(self, target: ProcessId) -> Inbox:
-        calls = self._dialer.calls
-        return calls.open_stream(target, self._method.name, self._arguments, self._keywords, self._channel)
+        open_stream = self._dialer.calls.open_stream
+        self._inbox = open_stream(target, self._method.name, self._arguments, self._keywords, self._channel)
+        return self._inbox
 
     async def _next(self, inbox: Inbox) -> Raw:
         while not inbox.arrived:

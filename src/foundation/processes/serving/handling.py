@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 from weakref import ReferenceType
@@ -39,6 +40,8 @@ class Handler:
         self._clock = clock
         self._turn = turn
         self._task: ReferenceType[asyncio.Task[Any]] | None = None
+        self.fate = "was stopped"
+        """What becomes of the process when it ends what it handles."""
 
     async def perform(self, request: Request) -> None:
         """Run a method, or `handle_message`, and answer."""
@@ -58,22 +61,27 @@ class Handler:
         work = self._begin(request)
         if work is None:
             return
-        sent = 0
         try:
             async with aclosing(work) as items:
-                async for item in items:
-                    if request.credit is not None:
-                        await request.credit.take()
-                    if not self._requests.room(request):
-                        await self._requests.wait_for_room(request)
-                    self._requests.item(request, item)
-                    sent += 1
-                    if sent % self._turn == 0:
-                        await asyncio.sleep(0)
+                await self._send(request, items)
         except BaseException as error:  # noqa: BLE001
             self._failed(request, error)
         else:
             self._requests.end(request)
+
+    async def _send(self, request: Request, items: AsyncIterator[Any]) -> None:
+        sent, task = 0, asyncio.current_task()
+        async for item in items:
+            if task is not None and task.cancelling():  # and the generator has kept that to itself
+                raise asyncio.CancelledError
+            if request.credit is not None:
+                await request.credit.take()
+            if not self._requests.room(request):
+                await self._requests.wait_for_room(request)
+            self._requests.item(request, item)
+            sent += 1
+            if sent % self._turn == 0:
+                await asyncio.sleep(0)
 
     def describe(self, request: Request) -> str:
         """Name the process and the method that handles a request."""
@@ -123,7 +131,7 @@ class Handler:
                 return
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                text = f"{self._label} was stopped while it handled {self._what(request)}"
+                text = f"{self._label} {self.fate} while it handled {self._what(request)}"
                 self._requests.interrupted(request, text)
                 raise error
         if request.number:

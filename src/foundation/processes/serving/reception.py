@@ -141,7 +141,7 @@ class Reception:
             kind = "stream" if type(frame) is Open else "method"
             text = f"{running.binding.cls.__name__} has no {kind} {frame.method!r} on the node of {running.label}"
             return self._requests.refuse_unknown(source, frame.call, NotDelivered(text), self._channel)
-        if frame.chain and not method.aside and (circle := _circle(frame, running)):
+        if frame.chain and not running.takes_aside(method) and (circle := _circle(frame, running)):
             return self._requests.refuse_unknown(source, frame.call, DeadlockError(circle), self._channel)
         request = self._request(source, frame, method)
         if frame.call <= 0 or not self._requests.add(request):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import Context
-from functools import partial
 
 import msgspec
 from msgspec import Raw
@@ -19,11 +19,12 @@ from foundation.errors import FoundationError, NotDelivered, Overloaded
 from foundation.processes.catalog import wire_name_of
 from foundation.processes.ended import Ended, Ending, EndReason
 from foundation.processes.faults import crash
-from foundation.processes.interface.binding import Binding
+from foundation.processes.interface.binding import Binding, BoundMethod
 from foundation.processes.messages import NOTHING, Cast, Forward, Hop, Message
 from foundation.processes.offloading.workers import Bench, Workers, current_bench
 from foundation.processes.options import ProcessOptions
 from foundation.processes.process import Process, end_timers, tell_of_end, timers_begun
+from foundation.processes.serving.asides import Asides
 from foundation.processes.serving.handling import Handler
 from foundation.processes.serving.mailbox import Mailbox
 from foundation.processes.serving.requests import Hook, Request, Requests
@@ -54,6 +55,12 @@ class Running:
     forward: Forward | None = None
     """Where casts go that wait when it ends, because it goes on at another node."""
 
+    _is_alone = False
+    """Whether what would run beside the mailbox has to wait in it."""
+
+    _has_run_out = False
+    """Whether the time is over that it had to stop."""
+
     def __init__(
         self,
         process_id: ProcessId,
@@ -75,7 +82,7 @@ class Running:
         self._clock = clock
         self._started_at = clock.wall()
         self._handled = 0
-        self._aside = TaskScope(self.label)
+        self._asides = Asides(self.label, requests, self._aside_over)
         self._hold_above = max(options.mailbox_capacity // 2, _FEW)
         self._held: set[NodeId] = set()
         """Nodes that were asked to send nothing."""
@@ -154,9 +161,9 @@ class Running:
         if self.mailbox.closed:
             return NotDelivered(f"{self.label} is stopping")
         method = request.method
-        if method is not None and method.aside and self._ready.done():
-            if len(self._aside) >= self._options.aside_capacity:
-                return Overloaded(f"{self.label} runs {len(self._aside)} streams and concurrent calls already")
+        if method is not None and self.takes_aside(method):
+            if len(self._asides) >= self._options.aside_capacity:
+                return Overloaded(f"{self.label} runs {len(self._asides)} streams and concurrent calls already")
             self._run_aside(request, stream=method.stream)
         elif not self.mailbox.put(request):
             return Overloaded(f"the mailbox of {self.label} is full ({len(self.mailbox)} messages)")
@@ -166,6 +173,20 @@ class Running:
                 self._held.add(request.source)
                 self._requests.press(request.source, self.process_id.serial, hold=True)
         return None
+
+    def takes_aside(self, method: BoundMethod) -> bool:
+        """Tell whether a method would be run beside the mailbox at the moment."""
+        return method.aside and self._ready.done() and not self._is_alone
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None]:
+        """Have nothing run beside the message that is handled: what does is ended, and what comes waits."""
+        self._is_alone, self._handler.fate = True, "was to be moved"
+        try:
+            await self._asides.end(self.stop_timeout_s)
+            yield
+        finally:
+            self._is_alone, self._handler.fate = False, "was stopped"
 
     def watch(self, request: Request) -> bool:
         """Answer a request when the process ends; False when the node watches it already."""
@@ -188,9 +209,7 @@ class Running:
     def _run_aside(self, request: Request, *, stream: bool) -> None:
         self._handled += 1
         work = self._handler.stream(request) if stream else self._handler.perform(request)
-        task = self._aside.start(work, str(request.number), context=self._context.copy())
-        request.interrupt = task.cancel
-        task.add_done_callback(partial(self._aside_over, request))
+        self._asides.start(work, request, self._context.copy())
 
     def _aside_over(self, request: Request, aside: asyncio.Task[None]) -> None:
         # This answers only where the task was cancelled before it began: elsewhere the request is answered already.
@@ -220,6 +239,7 @@ class Running:
         text = f"did not stop within {self.stop_timeout_s:.1f} s and is cancelled"
         logger.warning("%s %s", self.label, text)
         self._ending = crash(TimeoutError(text))
+        self._has_run_out = True
         self._bench.is_over = True
         self._task.cancel()
 
@@ -252,14 +272,14 @@ class Running:
                 self._ending = crash(error)
             else:
                 await self._work()
-                await self._aside.close()
+                await self._asides.close(self.stop_timeout_s)
                 call_context.set(NO_CONTEXT)
                 error = await self._hook(self._instance.stopping(self._ending.text if self._ending else ""))
                 if error is not None:
                     self._ending = crash(error)
                     logger.error("%s failed in `stopping`", self.label, exc_info=error)
         finally:
-            await self._aside.close()
+            await self._asides.close(0.0 if self._has_run_out else self.stop_timeout_s)
 
     async def _hook(self, hook: Awaitable[None]) -> Exception | None:
         try:
