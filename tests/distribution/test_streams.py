@@ -50,7 +50,8 @@ class Ticker(Process, wire_name="tests.distribution.Ticker"):
                 continue
 
     @concurrent
-    async def bump(self) -> int:
+    async def bump(self, after_s: float = 0.0) -> int:
+        await asyncio.sleep(after_s)
         self.count += 1
         return self.count
 
@@ -92,8 +93,8 @@ async def state(cluster: Cluster) -> tuple[int, int]:
     return await foundation.options(cluster.ref(Ticker, "it"), timeout_s=20).state()
 
 
-async def bump(cluster: Cluster) -> int:
-    return await foundation.options(cluster.ref(Ticker, "it"), timeout_s=20).bump()
+async def bump(cluster: Cluster, after_s: float = 0.0) -> int:
+    return await foundation.options(cluster.ref(Ticker, "it"), timeout_s=20).bump(after_s)
 
 
 async def place(cluster: SimulatedCluster) -> tuple[SimulatedNode, SimulatedNode, SimulatedNode]:
@@ -155,6 +156,23 @@ def test_what_is_asked_of_a_moving_child_follows_it() -> None:
         there.kill()
         await reading
         assert isinstance(read.error, NodeDown)
+
+    simulate(scenario, 3, seed=1)
+
+
+def test_calls_under_way_are_through_before_a_child_moves() -> None:
+    """What they change is in the state that moves; who takes longer than a process has to stop is told."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        here, there, other = await place(cluster)
+        calls = [asyncio.ensure_future(other.run(bump, after_s)) for after_s in (STOP_S - 1, STOP_S + 2)]
+        await asyncio.sleep(0.5)
+        await here.run(c.migrate, "it", there.name)
+        assert await calls[0] == 1
+        with pytest.raises(RemoteError, match="was to be moved"):
+            await calls[1]
+        assert await other.run(state) == (1, 0)
+        assert await c.owner(cluster, "it") is there
 
     simulate(scenario, 3, seed=1)
 

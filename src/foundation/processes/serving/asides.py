@@ -42,7 +42,19 @@ class Asides:
         task.add_done_callback(partial(self._ended, request))
 
     async def end(self, within_s: float | None) -> None:
-        """End all that run; others can be started afterwards. Waits for their cleaning up, but not longer than that."""
+        """End all that run; others can be started afterwards.
+
+        Calls have that long to be through by themselves, as nobody wants to make them again; streams end at once. Then
+        all have that long to clean up.
+        """
+        calls: list[asyncio.Task[None]] = []
+        for task, request in self._running.items():
+            if request.method is not None and request.method.stream:
+                task.cancel()
+            else:
+                calls.append(task)
+        if calls:
+            await asyncio.wait(calls, timeout=within_s)
         await self.close(within_s)
         self._scope = TaskScope(self._label)
 
