@@ -254,14 +254,24 @@ async def test_failing_listener_is_not_the_strategys_failure(caplog: pytest.LogC
 async def test_retries_wait_longer_and_longer() -> None:
     """The delays between failures grow as the backoff says, without end, and begin anew after a success."""
     fails = raising(OSError("down"))
-    options = DiscoveryOptions(restart_after=100, backoff=Backoff(first_s=1.0, most_s=4.0, factor=2.0, jitter=0.5))
+    backoff = Backoff(first_s=1.0, most_s=4.0, factor=2.0, jitter=0.5)
+    options = DiscoveryOptions(poll_interval_s=10.0, restart_after=100, backoff=backoff)
     seen = Seen()
     async with running(seen, options, fake_time=True, flaky=Scripted(*[fails] * 5, lambda: [OTHER], fails, fails)):
         await seen.until(lambda: len(seen.slept) >= 9, "nine delays")
-    gap, rest = options.shortest_gap_s, 0.5 - options.shortest_gap_s
+    gap, rest = options.shortest_gap_s, 5.0 - options.shortest_gap_s
     one, two, three, four, five = (options.backoff.delay_s(failures, 0.5) for failures in range(1, 6))
     assert one < two < three <= four == five
     assert seen.slept[:9] == [one, two, three, four, five, gap, rest, one, two]
+
+
+async def test_a_retry_comes_no_later_than_a_lookup_would() -> None:
+    """So a service that is back is heard of within a period, however long it was away."""
+    options = DiscoveryOptions(poll_interval_s=2.0, restart_after=100, backoff=Backoff(first_s=1.0, most_s=60.0))
+    seen = Seen()
+    async with running(seen, options, fake_time=True, flaky=Scripted(raising(OSError("down")))):
+        await seen.until(lambda: len(seen.slept) >= 9, "nine delays")
+    assert max(seen.slept) == 2.0
 
 
 async def test_polls_are_staggered_and_jittered() -> None:

@@ -102,7 +102,7 @@ class StrategyRunner:
             if not self._started or self._status.failures % self._options.restart_after == 0:
                 await self._stop()
             delay_s = self._options.backoff.delay_s(self._status.failures, self._timing.chance())
-            await self._timing.sleep(delay_s)
+            await self._timing.sleep(min(delay_s, self._interval_s()))
 
     async def _attempt(self) -> frozenset[Peer]:
         if not self._started:
@@ -135,10 +135,13 @@ class StrategyRunner:
     async def _sleep(self, delay_s: float) -> None:
         await self._timing.sleep(delay_s)
 
-    def _delay_s(self) -> float:
+    def _interval_s(self) -> float:
+        """Return how long it is from one lookup to the next; one that fails is made again no later."""
         own = cast("object", getattr(self._strategy, "poll_interval_s", None))
-        interval_s = own if isinstance(own, int | float) and own > 0 else self._options.poll_interval_s
-        chance = self._timing.chance()
+        return own if isinstance(own, int | float) and own > 0 else self._options.poll_interval_s
+
+    def _delay_s(self) -> float:
+        interval_s, chance = self._interval_s(), self._timing.chance()
         if self._status.lookups == 1:
             return interval_s * chance  # nodes that were started together poll apart from now on
         return interval_s * (1 + self._options.poll_jitter * (2 * chance - 1))
@@ -159,7 +162,9 @@ class StrategyRunner:
         if before.failures:
             logger.info("discovery %s: works again after %d failures", self._name, before.failures)
         if peers != before.peers:
-            logger.debug("discovery %s: knows %d peers, before %d", self._name, len(peers), len(before.peers))
+            is_less = len(peers) < len(before.peers)  # that costs nobody a link, but somebody may wonder later
+            level = logging.INFO if is_less else logging.DEBUG
+            logger.log(level, "discovery %s: finds %d peers, before %d", self._name, len(peers), len(before.peers))
         try:
             self._found(self._name, peers)
         except Exception:  # a listener's mistake is not the strategy's failure
