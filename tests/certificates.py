@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from cryptography.x509 import load_pem_x509_certificate
 
 from foundation.fabric import TlsOptions
 
@@ -21,6 +22,11 @@ class Authority:
         self._count = 0
         self.file = self._path("authority.pem")
         self._authority.cert_pem.write_to_path(self.file)
+
+    @property
+    def name(self) -> str:
+        """What certificates say by whom they were made."""
+        return load_pem_x509_certificate(Path(self.file).read_bytes()).subject.rfc4514_string()
 
     def node(self, *names: str, believes: tuple[Authority, ...] = (), **more: Any) -> TlsOptions:
         """Certify a node under these names; it believes this authority and those given."""

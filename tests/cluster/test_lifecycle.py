@@ -56,7 +56,7 @@ async def test_a_lost_fabric_ends_the_block_with_its_cause() -> None:
     async def work_until_lost() -> None:
         async with foundation.start_cluster(**ALONE) as cluster:
             parts: Any = cluster._running
-            parts.fabric._session._session.close()
+            parts.fabric._session._session._session.close()
             await asyncio.Event().wait()
 
     with pytest.raises(FabricLostError, match="closed under the node"):
@@ -67,7 +67,7 @@ async def test_a_lost_fabric_is_raised_by_stop() -> None:
     """Without a block, `stop()` tells that the fabric was lost."""
     cluster = await foundation.start_cluster(**ALONE)
     parts: Any = cluster._running
-    parts.fabric._session._session.close()
+    parts.fabric._session._session._session.close()
     with pytest.raises(FabricLostError):
         await cluster.until_lost()
     with pytest.raises(FabricLostError):

@@ -486,7 +486,7 @@ async def test_a_lost_session_is_told(zenoh_nodes: Nodes) -> None:
     """When the session under a node is closed by anybody else, whoever waits for it learns that the node is lost."""
     one = await zenoh_nodes.start()
     session: Any = one.fabric._session
-    session._session.close()
+    session._session._session.close()
     async with asyncio.timeout(10):
         with pytest.raises(FabricLostError, match="closed under the node"):
             await one.fabric.until_lost()

@@ -59,8 +59,8 @@ class MemberNode:
     async def crash(self) -> None:
         """End as a killed process does: without a word, with its ports closed."""
         session: Any = self.fabric._session
-        if hasattr(session, "crash"):
-            session.crash()
+        if hasattr(session._session, "crash"):
+            session._session.crash()
         await self.stop()
 
     @property

@@ -9,8 +9,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from foundation.cli.failure import CommandFailed
-from foundation.config.cookie import own_cookie
 from foundation.core.loops import new_event_loop
 
 T = TypeVar("T")
@@ -58,7 +56,7 @@ def joining(
         "cluster": split(strategies),
         "peers": split(peers),
         "host": host,
-        "cookie": None if cookie_file is None else _cookie(cookie_file),
+        "cookie_file": cookie_file,
     }
 
 
@@ -71,10 +69,3 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run ``work`` on an event loop of uvloop, where that is installed."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work())
-
-
-def _cookie(file: Path) -> Any:  # noqa: ANN401 - a Secret, which start_cluster takes as it is
-    if not file.is_file():  # it would be made
-        message = f"there is no cookie file {file}"
-        raise CommandFailed(message, exit_code=2)
-    return own_cookie(file)

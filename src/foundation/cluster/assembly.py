@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from foundation.cluster.credentials import Credentials
 from foundation.cluster.member_monitors import MemberMonitors
 from foundation.cluster.wiring import Wiring
 from foundation.config import Config
@@ -49,6 +50,7 @@ class Parts:
     sync: Sync
     distribution: Distribution
     children: Children
+    credentials: Credentials
 
 
 async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
@@ -81,6 +83,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     discovery = await stack.enter_async_context(_discovery(config, strategies, fabric, membership))
     faces = Registry(names, host), Groups(groups, host), Presence(presence, host)
     children = Children(distribution, host, names)
+    credentials = await stack.enter_async_context(Credentials(fabric, config))
     return Parts(
         fabric,
         membership,
@@ -93,6 +96,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
         sync,
         distribution,
         children,
+        credentials,
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.choosing import Anywhere, Node, find_member, least_loaded
+from foundation.cluster.credentials import Credentials
 from foundation.cluster.info import ClusterInfo, health, paths
 from foundation.cluster.joining import catch_up, look_around
 from foundation.cluster.load import LoadTeller
@@ -23,11 +24,7 @@ from foundation.core.events import EventStream
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
 from foundation.distribution import Children, Key, Placement, ownership
-from foundation.errors import (
-    AlreadyRunningError,
-    ArgumentError,
-    NotRunningError,
-)
+from foundation.errors import AlreadyRunningError, ArgumentError, NotRunningError
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
 from foundation.processes import (
     Child,
@@ -280,6 +277,11 @@ class Cluster:
     async def undrain(self, node: Member | NodeId | str) -> None:
         """Have a member take children again; see :meth:`foundation.distribution.Children.undrain`."""
         await self._running.children.undrain(self._find(node))
+
+    @property
+    def credentials(self) -> Credentials:
+        """The cookie and the certificates, which can be replaced while the node runs."""
+        return self._running.credentials
 
     def monitor(self, target: object) -> Monitor:
         """Watch a process or a member: await the result for its :class:`Ended`, or iterate over that one item.

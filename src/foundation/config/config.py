@@ -29,6 +29,9 @@ class Config:
     cookie: Secret
     """The secret that every node of the cluster shares; an empty one lets anybody on this machine in."""
 
+    cookie_file: str | None = None
+    """Where the cookie was read from: when the file changes, the node goes by what it holds then."""
+
     cluster_name: str = "main"
     """Nodes with another cluster name do not exist for this one."""
 

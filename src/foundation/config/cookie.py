@@ -29,7 +29,7 @@ def own_cookie(path: Path | None = None) -> Secret:
     """
     path = path or cookie_file()
     try:
-        return _read(path) if path.exists() else _create(path)
+        return read_cookie(path) if path.exists() else _create(path)
     except OSError as error:
         message = (
             f"the cookie in {path} cannot be read or made ({error.strerror}); set FOUNDATION_COOKIE instead,"
@@ -38,7 +38,8 @@ def own_cookie(path: Path | None = None) -> Secret:
         raise ConfigurationError(message) from None
 
 
-def _read(path: Path) -> Secret:
+def read_cookie(path: Path) -> Secret:
+    """Read a file that holds a cookie; of several lines the others are those that were, or will be."""
     if os.name == "posix" and path.stat().st_mode & _OTHERS:
         message = f"other users may read the cookie in {path}; protect it: chmod 600 {path}"
         raise ConfigurationError(message)
@@ -60,4 +61,4 @@ def _create(path: Path) -> Secret:
             os.link(temporary, path)
     finally:
         Path(temporary).unlink()
-    return _read(path)
+    return read_cookie(path)

@@ -6,10 +6,11 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from foundation.config.config import Config
-from foundation.config.cookie import own_cookie
+from foundation.config.cookie import cookie_file, own_cookie, read_cookie
 from foundation.core.secret import Secret
 from foundation.discovery import DiscoveryStrategy
 from foundation.errors import ConfigurationError
@@ -20,6 +21,7 @@ _ENVIRONMENT = {
     "FOUNDATION_CLUSTER": "cluster",
     "FOUNDATION_CLUSTER_NAME": "cluster_name",
     "FOUNDATION_COOKIE": "cookie",
+    "FOUNDATION_COOKIE_FILE": "cookie_file",
     "FOUNDATION_HOST": "host",
     "FOUNDATION_PORT": "port",
     "FOUNDATION_SESSION_PORT": "session_port",
@@ -44,7 +46,10 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {key: environ[name] for name, key in _ENVIRONMENT.items() if name in environ}
-    values |= {key: value for key, value in arguments.items() if value is not None}
+    given = {key: value for key, value in arguments.items() if value is not None}
+    if "cookie_file" in given:
+        values.pop("cookie", None)
+    values |= given
     for key in _LISTS & values.keys():
         values[key] = _as_list(values[key])
     for key in _PORTS & values.keys():
@@ -60,8 +65,23 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     if unknown := values.keys() - {field.name for field in fields(Config)}:
         message = f"unknown: {', '.join(sorted(unknown))}"
         raise ConfigurationError(message)
-    secret = own_cookie() if cookie is None else cookie if isinstance(cookie, Secret) else Secret(str(cookie))
+    if cookie is None:
+        cookie, values["cookie_file"] = _cookie_from_file(values.get("cookie_file"))
+    else:
+        values.pop("cookie_file", None)
+    secret = cookie if isinstance(cookie, Secret) else Secret(str(cookie))
     return Config(cookie=secret, fabric=fabric, **values)
+
+
+def _cookie_from_file(given: Any) -> tuple[Secret, str]:  # noqa: ANN401 - text or a path
+    """Read the cookie and return it with the file's name: one that is given has to be there."""
+    if given is None:
+        return own_cookie(), str(cookie_file())
+    try:
+        return read_cookie(Path(given)), str(given)
+    except OSError as error:
+        message = f"the cookie in {given} cannot be read: {error.strerror}"
+        raise ConfigurationError(message) from None
 
 
 def _tls(values: dict[str, Any], known: TlsOptions | None) -> TlsOptions | None:

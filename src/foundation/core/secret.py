@@ -7,12 +7,22 @@ import hmac
 
 
 class Secret:
-    """Hold the cookie of a cluster; what leaves this object is a key or a proof derived from it."""
+    """Hold the cookie of a cluster; what leaves this object is a key or a proof derived from it.
 
-    __slots__ = ("_value",)
+    Of several lines the first is the cookie; the others are accepted from others too, while a new one is handed out.
+    """
+
+    __slots__ = ("_former", "_value")
 
     def __init__(self, value: str) -> None:
-        self._value = value.encode(errors="surrogatepass")  # an error would show it
+        first, *others = value.splitlines() or [""]
+        self._value = first.encode(errors="surrogatepass")  # an error would show it
+        self._former = tuple(Secret(other) for other in others if other)
+
+    @property
+    def accepted(self) -> tuple[Secret, ...]:
+        """Those by which others may prove themselves: this one first."""
+        return (self, *self._former)
 
     def __repr__(self) -> str:
         """Show that there is one, and nothing of it."""

@@ -60,6 +60,10 @@ class Door:
         self.port = 0
         self.refused = 0
 
+    def renew(self, cookie: Secret, tls: Tls | None) -> None:
+        """Go by another cookie, and other certificates, with whoever comes from now on."""
+        self._cookie, self._tls = cookie, tls
+
     async def __aenter__(self) -> Self:
         host, port = self._options.host, self._options.port
         try:

@@ -39,6 +39,7 @@ from foundation.fabric.options import FabricOptions
 from foundation.fabric.packet import split_sender
 from foundation.fabric.peers import FabricCounters, Peers
 from foundation.fabric.presence import PresenceTable
+from foundation.fabric.renewable import RenewableSession
 from foundation.fabric.tls import Tls
 from foundation.fabric.transport import SessionSettings, TransportSession, Undo
 
@@ -93,23 +94,18 @@ class Fabric:
         self._presence = PresenceTable()
         self._arrivals: list[asyncio.Future[None]] = []
         self._stack = AsyncExitStack()
-        self._session: TransportSession | None = None
+        self._session: RenewableSession | None = None
+        self._renewing = asyncio.Lock()
         self._announced: tuple[int, Undo] = (0, lambda: None)
         self._lost: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
-        namespace = keys.namespace(self.cluster)
-        options = self._options
         self._lost = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
-            settings = SessionSettings(
-                self.node_id, namespace, self._cookie, options.host, options.session_port,
-                options.lease_s, options.open_timeout_s, options.introduction_timeout_s,
-                self._tls.options if self._tls else None,
-            )  # fmt: skip
-            session = await TRANSPORTS.find(options.transport)().open(settings, self._session_lost)
+            transport = TRANSPORTS.find(self._options.transport)()
+            session = self._session = RenewableSession(transport, self._settings(), self._session_lost)
+            await session.open()
             stack.push_async_callback(session.close)
-            self._session = session
             self.peers.put = lambda receiver, payload: session.put(keys.frames(receiver), payload)
             self.peers.lost = self._session_lost
             self.peers.dial_link = self._dial_link
@@ -126,6 +122,44 @@ class Fabric:
     ) -> None:
         await self._stack.aclose()
         self._session = None
+
+    async def renew(self, cookie: Secret | None = None) -> None:
+        """Go by another cookie, and read the certificates again, without a restart.
+
+        What is linked stays so. The session below is opened anew: for a moment nothing takes its routes, and members
+        that have no direct link to this node see it unreachable meanwhile. Raises :class:`ConfigurationError` when the
+        files are not good: then everything stays as it was.
+        """
+        async with self._renewing:
+            tls = Tls(self._tls.options) if self._tls else None
+            self._tls, self._cookie = tls, cookie or self._cookie
+            self._door.renew(self._cookie, tls)
+            before = self.present()
+            if self._session is not None:
+                await self._session.renew(self._settings())
+            async with TaskScope("meet again") as scope:
+                meetings = [scope.start(self._meet_again(node), f"meet {node[:8]} again") for node in sorted(before)]
+                if meetings:
+                    await asyncio.wait(meetings)
+
+    async def _meet_again(self, node: NodeId) -> None:
+        """Link the new session with that of a node that was there before; if that fails, the others dial."""
+        for address in self.peers.addresses_of(node):
+            try:
+                identity = await self.probe(NodeAddress.parse(address))
+                await self._running.introduce(identity.node, identity.endpoints)
+            except FabricError as error:
+                logger.debug("%s was not met again at %s: %s", node[:8], address, error)
+            else:
+                return
+
+    def _settings(self) -> SessionSettings:
+        options = self._options
+        return SessionSettings(
+            self.node_id, keys.namespace(self.cluster), self._cookie, options.host, options.session_port,
+            options.lease_s, options.open_timeout_s, options.introduction_timeout_s,
+            self._tls.options if self._tls else None,
+        )  # fmt: skip
 
     @property
     def counters(self) -> FabricCounters:

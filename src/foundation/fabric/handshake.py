@@ -246,7 +246,7 @@ class DoorHandshake:
         self._me = me
         self._speaks = speaks
         self._has_cookie = bool(cookie)
-        self._sign = partial(_sign, cookie, channel)
+        self._signs = [partial(_sign, accepted, channel) for accepted in cookie.accepted]
         self._has_channel = bool(channel)
         self._nonce = nonce
         self._hello: Hello | None = None
@@ -307,11 +307,12 @@ class DoorHandshake:
         return challenge
 
     def _welcome(self, mac: bytes) -> Welcome | Refused:
-        if not hmac.compare_digest(mac, self._sign(b"dialer", self._said)):
+        sign = next((sign for sign in self._signs if hmac.compare_digest(mac, sign(b"dialer", self._said))), None)
+        if sign is None:
             return Refused(Refusal.COOKIE.name)
         self.accepted = True
         identity = _encode(self._me)
-        return Welcome(self._sign(b"door", [*self._said, identity]), msgspec.Raw(identity))
+        return Welcome(sign(b"door", [*self._said, identity]), msgspec.Raw(identity))
 
     def _objection(self, hello: Hello) -> Refusal | None:
         checks = (

@@ -46,6 +46,9 @@ class FabricOptions:
     tls: TlsOptions | None = None
     """Certificates for TLS on every connection to other nodes; without them nothing is encrypted. All nodes alike."""
 
+    credentials_poll_s: float = 5.0
+    """Seconds between two looks whether the files of the cookie and the certificates have changed."""
+
     lease_s: float = 3.0
     """Seconds of silence after which a link is given up. Less notices a cut sooner, more forgives a slow network."""
 

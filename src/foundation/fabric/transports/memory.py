@@ -194,9 +194,10 @@ class MemorySession:
             self._unlink(node)
 
     def _believes(self, other: MemorySession) -> bool:
-        """Like user and password there: with a cookie, that and the namespace must be the same."""
+        """Like user and password there: one must accept the other's cookie, and with one the namespace be the same."""
         mine, theirs = self.settings, other.settings
-        return mine.cookie == theirs.cookie and (not mine.cookie or mine.namespace == theirs.namespace)
+        accepted = mine.cookie in theirs.cookie.accepted or theirs.cookie in mine.cookie.accepted
+        return accepted and (not mine.cookie or mine.namespace == theirs.namespace)
 
     def _link(self, other: MemorySession) -> None:
         if other.node in self.linked or self._network.cut_number(self.node, other.node):

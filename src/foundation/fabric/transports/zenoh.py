@@ -61,7 +61,7 @@ class Transport:
             endpoint = _endpoint(settings, settings.host, port)
             try:
                 async with asyncio.timeout(settings.open_timeout_s):
-                    session = await asyncio.to_thread(_open, _configuration(settings, listen=[endpoint]))
+                    session = await asyncio.to_thread(_open, _configuration(settings, listen=[endpoint]), settings)
             except TimeoutError:
                 message = f"the Zenoh session did not open within {settings.open_timeout_s} s"
                 raise FabricError(message) from None
@@ -146,7 +146,7 @@ class ZenohSession:
         over = threading.Event()
         attempts = [
             asyncio.get_running_loop().run_in_executor(
-                self._introducers, _introduce, self._introduction(endpoint), over
+                self._introducers, _introduce, self._introduction(endpoint), self._settings, over
             )
             for endpoint in endpoints[:_MOST_ENDPOINTS]
         ]
@@ -297,8 +297,6 @@ def _configuration(
         values |= _tls(settings.tls)
     for key, value in values.items():
         configuration.insert_json5(key, json.dumps(value))
-    if settings.cookie:
-        configuration.insert_json5("transport/auth/usrpwd", json.dumps(_credentials(settings)))
     return configuration
 
 
@@ -317,10 +315,10 @@ def _tls(options: TlsOptions) -> dict[str, object]:
     }
 
 
-def _introduce(configuration: zenoh.Config, over: threading.Event) -> Exception | None:
+def _introduce(configuration: zenoh.Config, settings: SessionSettings, over: threading.Event) -> Exception | None:
     """Keep an introducer open until it is over, in a thread; return why it could not be opened."""
     try:
-        introducer = _open(configuration)
+        introducer = _open(configuration, settings)
     except zenoh.ZError as error:
         return error
     over.wait()
@@ -328,27 +326,22 @@ def _introduce(configuration: zenoh.Config, over: threading.Event) -> Exception 
     return None
 
 
-def _credentials(settings: SessionSettings) -> dict[str, str]:
-    """Name the cluster as the user and derive the password, so that the cookie itself reaches no file."""
-    return {
-        "user": Secret(settings.namespace).prove(b"user").hex()[:32],
-        "password": settings.cookie.prove(b"zenoh", settings.namespace.encode()).hex(),
-    }
+def _credentials(cookie: Secret, namespace: str) -> tuple[str, str]:
+    """Derive a user and a password for each cookie, so that the cookie itself reaches no file."""
+    return cookie.prove(b"zenoh user", namespace.encode()).hex()[:32], cookie.prove(b"zenoh", namespace.encode()).hex()
 
 
-def _open(configuration: zenoh.Config) -> zenoh.Session:
+def _open(configuration: zenoh.Config, settings: SessionSettings) -> zenoh.Session:
     """Open a session; Zenoh wants the accepted passwords in a file, which exists only meanwhile."""
-    try:
-        credentials = json.loads(configuration.get_json("transport/auth/usrpwd"))
-    except zenoh.ZError:
-        credentials = {}
-    if not credentials.get("user"):
+    if not settings.cookie:
         return zenoh.open(configuration)
+    accepted = [_credentials(cookie, settings.namespace) for cookie in settings.cookie.accepted]
     descriptor, path = tempfile.mkstemp(prefix="foundation-")  # readable by its owner only
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"{credentials['user']}:{credentials['password']}\n")
-        configuration.insert_json5("transport/auth/usrpwd", json.dumps(credentials | {"dictionary_file": path}))
+            file.writelines(f"{user}:{password}\n" for user, password in accepted)
+        own = {"user": accepted[0][0], "password": accepted[0][1], "dictionary_file": path}
+        configuration.insert_json5("transport/auth/usrpwd", json.dumps(own))
         return zenoh.open(configuration)
     finally:
         Path(path).unlink(missing_ok=True)
