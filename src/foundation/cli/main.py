@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from foundation.cli.certs import certs
 from foundation.cli.demo import demo
 from foundation.cli.failure import CommandFailed
 from foundation.cli.moving import drain, migrate, undrain
@@ -34,6 +35,7 @@ app.command()(status)
 app.command()(migrate)
 app.command()(drain)
 app.command()(undrain)
+app.add_typer(certs, name="certs")
 
 
 @app.callback(invoke_without_command=True)

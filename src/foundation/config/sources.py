@@ -11,6 +11,7 @@ from typing import Any
 
 from foundation.config.config import Config
 from foundation.config.cookie import cookie_file, own_cookie, read_cookie
+from foundation.config.tls_folder import tls_in
 from foundation.core.secret import Secret
 from foundation.discovery import DiscoveryStrategy
 from foundation.errors import ConfigurationError
@@ -25,6 +26,7 @@ _ENVIRONMENT = {
     "FOUNDATION_HOST": "host",
     "FOUNDATION_PORT": "port",
     "FOUNDATION_SESSION_PORT": "session_port",
+    "FOUNDATION_TLS": "tls",
     "FOUNDATION_TLS_CERTIFICATE": "tls_certificate",
     "FOUNDATION_TLS_PRIVATE_KEY": "tls_private_key",
     "FOUNDATION_TLS_AUTHORITY": "tls_authority",
@@ -87,6 +89,8 @@ def _cookie_from_file(given: Any) -> tuple[Secret, str]:  # noqa: ANN401 - text 
 def _tls(values: dict[str, Any], known: TlsOptions | None) -> TlsOptions | None:
     """Take the files out of ``values``; options given as a whole win over files from the environment."""
     files: dict[str, Any] = {key: str(values.pop(f"tls_{key}")) for key in _TLS if f"tls_{key}" in values}
+    if isinstance(folder := values.get("tls"), str | Path):
+        values["tls"] = tls_in(folder)
     if "tls" in values or not files:
         return values.get("tls")
     if known is not None:
