@@ -15,7 +15,7 @@ from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.choosing import Anywhere, Node, find_member, least_loaded
 from foundation.cluster.credentials import Credentials
 from foundation.cluster.info import ClusterInfo, health, paths
-from foundation.cluster.joining import catch_up, look_around
+from foundation.cluster.joining import answer_probes, have_enough, meet
 from foundation.cluster.load import LoadTeller
 from foundation.cluster.loneliness import mind_loneliness
 from foundation.config import Config
@@ -74,6 +74,7 @@ class Cluster:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.probe_port: int | None = None
         self._stack = AsyncExitStack()
         self._tasks = TaskScope(f"cluster {config.cluster_name}")
         self._parts: Parts | None = None
@@ -91,18 +92,18 @@ class Cluster:
             stack.callback(collect_rarely())
             parts = await assemble(self.config, stack)
             self._loop = asyncio.get_running_loop()
-            until = self._loop.time() + self.config.join_timeout_s
-            await look_around(parts, self.config)
-            if not self.config.observer:
-                await catch_up(parts, self.name, until)
+            self.probe_port = await answer_probes(parts, self.config, stack)
+            await meet(parts, self.config)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.push_async_callback(parts.distribution.hand_all_over)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
             parts.membership.become(MemberStatus.UP)
             await stack.enter_async_context(self._tasks)
             self._tasks.keep_running(self._load.run, "tell load")
-            self._tasks.keep_running(partial(mind_loneliness, self), "mind loneliness")
             self._parts = parts
+            stack.callback(setattr, self, "_parts", None)
+            self._tasks.keep_running(partial(mind_loneliness, self), "mind loneliness")
+            await have_enough(parts, self.config)
             self._stack = stack.pop_all()
         _running.add(self)
 

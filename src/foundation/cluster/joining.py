@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 
 from foundation.cluster.assembly import Parts
+from foundation.cluster.probes import Probes
 from foundation.config import Config
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout
+from foundation.membership import MemberStatus
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +19,37 @@ _FIRST_LOOK_S = 0.25
 _LEAST_CATCH_UP_S = 0.25
 
 
-async def look_around(parts: Parts, config: Config) -> None:
+async def meet(parts: Parts, config: Config) -> None:
+    """Meet others, and know what they know."""
+    until = asyncio.get_running_loop().time() + config.join_timeout_s
+    await _look_around(parts, config)
+    if not config.observer:
+        await _catch_up(parts, config.name, until)
+
+
+async def answer_probes(parts: Parts, config: Config, stack: AsyncExitStack) -> int | None:
+    """Answer to an orchestrator, if that is wanted, until all has been handed over; return at which port."""
+    if config.probe_port is None:
+        return None
+    from foundation.cluster.probe_server import ProbeServer  # noqa: PLC0415 - needs an extra
+
+    server = ProbeServer(Probes(parts, config), config.probe_host or config.fabric.host, config.probe_port)
+    return (await stack.enter_async_context(server)).port
+
+
+async def have_enough(parts: Parts, config: Config) -> None:
+    """Wait until as many members are up as the node is to begin with."""
+    async with parts.membership.events.stream() as events:
+        while (up := _up(parts)) < config.min_members:
+            logger.warning("%s waits: %d of at least %d members are up", config.name, up, config.min_members)
+            await anext(events)
+
+
+def _up(parts: Parts) -> int:
+    return sum(member.status is MemberStatus.UP for member in parts.membership.members())
+
+
+async def _look_around(parts: Parts, config: Config) -> None:
     """Meet whom discovery finds at first sight; the first who is met ends the wait for slower strategies."""
     async with TaskScope("first look") as looking:
         look_s = min(_FIRST_LOOK_S, config.join_timeout_s)
@@ -26,7 +59,7 @@ async def look_around(parts: Parts, config: Config) -> None:
     await parts.membership.settle(config.join_timeout_s)
 
 
-async def catch_up(parts: Parts, name: str, until: float) -> None:
+async def _catch_up(parts: Parts, name: str, until: float) -> None:
     """Hold what those who were met hold, as far as they are quick about it."""
     present = parts.replication.present
     left_s = max(until - asyncio.get_running_loop().time(), _LEAST_CATCH_UP_S)

@@ -50,6 +50,15 @@ class Config:
     observer: bool = False
     """Look on without being a member: run nothing, count for nothing."""
 
+    min_members: int = 1
+    """A start waits until so many members are up, this node among them, so that no few of them begin on their own."""
+
+    probe_port: int | None = None
+    """TCP port at which the node says over HTTP whether it is alive and ready; None for none, 0 for any free one."""
+
+    probe_host: str = ""
+    """Address for that port; empty takes the one on which the node listens for others."""
+
     join_timeout_s: float = 3.0
     """Seconds that a start may wait to meet the nodes that were found. More starts later, less starts more alone."""
 

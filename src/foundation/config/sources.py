@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ _ENVIRONMENT = {
     "FOUNDATION_TLS_AUTHORITY": "tls_authority",
     "FOUNDATION_PEERS": "peers",
     "FOUNDATION_ROLES": "roles",
+    "FOUNDATION_MIN_MEMBERS": "min_members",
+    "FOUNDATION_PROBE_PORT": "probe_port",
+    "FOUNDATION_PROBE_HOST": "probe_host",
 }
 _FABRIC = {"host", "port", "session_port", "transport", "tls"}
 _TLS = ("certificate", "private_key", "authority")
-_LISTS = {"peers", "roles"}
-_PORTS = {"port", "session_port"}
 
 
 def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
@@ -52,10 +53,9 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     if "cookie_file" in given:
         values.pop("cookie", None)
     values |= given
-    for key in _LISTS & values.keys():
-        values[key] = _as_list(values[key])
-    for key in _PORTS & values.keys():
-        values[key] = _as_port(key, values[key])
+    for key, read in _READ.items():
+        if key in values:
+            values[key] = read(key, values[key])
     fabric: FabricOptions = values.pop("fabric", FabricOptions())
     if (tls := _tls(values, fabric.tls)) is not None:
         values["tls"] = tls
@@ -112,6 +112,23 @@ def _as_port(key: str, value: Any) -> int:  # noqa: ANN401
         return int(value)
     message = f"{key} must be a number from 0 to 65535 (0: any free one), not {value!r}"
     raise ConfigurationError(message)
+
+
+def _as_count(key: str, value: Any) -> int:  # noqa: ANN401
+    if str(value).isascii() and str(value).isdecimal() and int(value) > 0:
+        return int(value)
+    message = f"{key} must be a whole number from 1, not {value!r}"
+    raise ConfigurationError(message)
+
+
+_READ: dict[str, Callable[[str, Any], Any]] = {
+    "peers": lambda _, value: _as_list(value),
+    "roles": lambda _, value: _as_list(value),
+    "port": _as_port,
+    "session_port": _as_port,
+    "probe_port": _as_port,
+    "min_members": _as_count,
+}
 
 
 def _strategies(value: Any) -> tuple[str | DiscoveryStrategy, ...]:  # noqa: ANN401
