@@ -134,4 +134,6 @@ def _strategies(config: Config) -> dict[str, DiscoveryStrategy]:
             made[type(strategy).__name__] = strategy
     if config.peers and "static" not in made:
         made["static"] = make_strategy("static", {"addresses": config.peers})
+    for made_strategy in made.values():
+        made_strategy.use_cookie(config.cookie)
     return made

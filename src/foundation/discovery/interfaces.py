@@ -11,7 +11,7 @@ import ifaddr
 from foundation.errors import DiscoveryError
 
 
-def multicast_interfaces(wanted: Iterable[str], group: str) -> list[str]:
+def multicast_interfaces(wanted: Iterable[str], group: str, what: str = "multicast") -> list[str]:
     """Return which addresses out of ``wanted`` (empty: all of IPv4) can join ``group``; DiscoveryError if none can."""
     usable: list[str] = []
     failure = "this machine has no network interface"
@@ -23,7 +23,7 @@ def multicast_interfaces(wanted: Iterable[str], group: str) -> list[str]:
         else:
             usable.append(address)
     if not usable:
-        message = f"multicast DNS cannot be used: {failure}"
+        message = f"{what} cannot be used: {failure}"
         raise DiscoveryError(message)
     return usable
 

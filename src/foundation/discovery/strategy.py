@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from foundation.core.secret import Secret
 from foundation.discovery.peers import Announcement, Peer
 
 
@@ -18,6 +19,9 @@ class DiscoveryStrategy(ABC):
 
     poll_interval_s: float | None = None
     """Seconds between two lookups, where this strategy knows better than the framework's option."""
+
+    def use_cookie(self, cookie: Secret) -> None:  # noqa: B027 - optional
+        """Learn the secret that all nodes of the cluster share, for what only they may read; before each start."""
 
     async def start(self, announcement: Announcement) -> None:  # noqa: B027 - optional
         """Open what is needed and announce this node. After a failure :meth:`stop` is called, then this."""

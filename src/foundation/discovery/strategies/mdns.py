@@ -27,6 +27,7 @@ from foundation.errors import ConfigurationError, DiscoveryError
 
 SERVICE = "_foundation._tcp.local."
 GROUP = "224.0.0.251"
+WHAT = "multicast DNS"
 LOOPBACK = "127.0.0.1"
 MOST_RECORDS = 10_000
 MOST_ANNOUNCED = 16
@@ -137,7 +138,7 @@ class MdnsStrategy(DiscoveryStrategy):
             wanted = (LOOPBACK,)  # other hosts could not reach us, so they need not hear of us
         self._wanted = wanted
         try:
-            return AsyncZeroconf(interfaces=[*multicast_interfaces(wanted, GROUP)])
+            return AsyncZeroconf(interfaces=[*multicast_interfaces(wanted, GROUP, WHAT)])
         except (OSError, RuntimeError, ValueError) as error:
             message = f"multicast DNS cannot be used: {error}"
             raise DiscoveryError(message) from error
@@ -147,7 +148,7 @@ class MdnsStrategy(DiscoveryStrategy):
         now = asyncio.get_running_loop().time()
         if now - self._scanned_at >= self._options.rescan_s:
             self._scanned_at = now
-            await opened.async_update_interfaces([*multicast_interfaces(self._wanted, GROUP)])
+            await opened.async_update_interfaces([*multicast_interfaces(self._wanted, GROUP, WHAT)])
 
     def _heard(
         self,
