@@ -151,10 +151,10 @@ class TestGossipFaults(FaultContract):
             medium = choose(announced)
             send = medium.send
 
-            async def send_or_fail(outlet: socket.socket, datagram: bytes) -> None:
+            async def send_or_fail(outlet: socket.socket, make: Callable[[], bytes]) -> None:
                 if source.fault == "error":
                     raise OSError(errno.ENETUNREACH, "Network is unreachable")
-                await send(outlet, datagram)
+                await send(outlet, make)
 
             medium.send = send_or_fail  # type: ignore[method-assign]
             return medium
@@ -171,7 +171,6 @@ class Ear:
         self.port = port
         self.mouth = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sealer = Sealer(Secret(SECRET))
-        self.now_s = asyncio.get_running_loop().time
 
     def packet(self, message: Message, sealer: Sealer | None = None) -> bytes:
         return (sealer or self.sealer).seal(message, os.urandom(12))
@@ -293,6 +292,35 @@ async def test_hosts_by_unicast_find_each_other() -> None:
     finally:
         await first.stop()
         await second.stop()
+
+
+async def test_two_ways_to_a_node_are_no_replay(ear: Ear) -> None:
+    """A packet that goes to one node by two ways counts as two."""
+    strategy = quick(free_port(), targets=(f"127.0.0.1:{ear.port}", f"localhost:{ear.port}"))
+    await strategy.start(announcement("shop"))
+    try:
+        await eventually(lambda: ear.strategy.counters.get("accepted", 0) >= 2)
+        assert set(ear.strategy.counters) == {"accepted"}
+    finally:
+        await strategy.stop()
+
+
+async def test_changed_cookie_is_used_at_once() -> None:
+    """A running strategy that is told another cookie reads and writes with that, and with the old one no longer."""
+    port = free_port()
+    strategy = GossipStrategy(GossipOptions(port=port, targets=("127.0.0.1:9",)))
+    strategy.use_cookie(Secret("old"))
+    await strategy.start(announcement("shop"))
+    ear = Ear(strategy, port)
+    try:
+        strategy.use_cookie(Secret(SECRET))
+        node = announcement("shop")
+        ear.send(ear.packet(message_of(announcement("shop")), Sealer(Secret("old"))), ear.packet(message_of(node)))
+        await ear.counted(foreign=1, accepted=1)
+        assert await strategy.lookup() == (peer_of(node),)
+    finally:
+        ear.mouth.close()
+        await strategy.stop()
 
 
 async def test_silent_nodes_are_forgotten() -> None:

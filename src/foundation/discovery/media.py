@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ifaddr
@@ -35,8 +35,8 @@ class Medium(ABC):
         """Return a bound socket that does not block; raises OSError or DiscoveryError."""
 
     @abstractmethod
-    async def send(self, outlet: socket.socket, datagram: bytes) -> None:
-        """Send to everybody; raises OSError if not even one way is open."""
+    async def send(self, outlet: socket.socket, make: Callable[[], bytes]) -> None:
+        """Send a datagram that ``make`` makes for each way there is; raises OSError if not even one is open."""
 
     def refresh(self, outlet: socket.socket) -> None:  # noqa: B027 - optional
         """Follow the machine to the networks that it has now; raises DiscoveryError if there are none."""
@@ -113,7 +113,7 @@ class Multicast(Medium):
         if not joined and failure is not None:
             raise failure
 
-    async def send(self, outlet: socket.socket, datagram: bytes) -> None:
+    async def send(self, outlet: socket.socket, make: Callable[[], bytes]) -> None:
         """See :meth:`Medium.send`."""
         level, option = (
             (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF)
@@ -124,7 +124,7 @@ class Multicast(Medium):
             _Way((self._group, self._port, *((0, name) if self._is_ipv6 else ())), (level, option, packed))
             for name, packed in self._interfaces.items()
         ]
-        _send_all(outlet, datagram, ways)
+        _send_all(outlet, make, ways)
 
     def _membership(self, outlet: socket.socket, interface: bytes, *, join: bool) -> None:
         if self._is_ipv6:
@@ -163,9 +163,9 @@ class Broadcast(Medium):
         """See :meth:`Medium.refresh`."""
         self._addresses = _broadcast_addresses(self._wanted)
 
-    async def send(self, outlet: socket.socket, datagram: bytes) -> None:
+    async def send(self, outlet: socket.socket, make: Callable[[], bytes]) -> None:
         """See :meth:`Medium.send`."""
-        _send_all(outlet, datagram, [_Way((address, self._port)) for address in self._addresses])
+        _send_all(outlet, make, [_Way((address, self._port)) for address in self._addresses])
 
 
 class Targets(Medium):
@@ -188,7 +188,7 @@ class Targets(Medium):
             raise
         return opened
 
-    async def send(self, outlet: socket.socket, datagram: bytes) -> None:
+    async def send(self, outlet: socket.socket, make: Callable[[], bytes]) -> None:
         """See :meth:`Medium.send`."""
         loop = asyncio.get_running_loop()
         ways: list[_Way] = []
@@ -205,7 +205,7 @@ class Targets(Medium):
                 ways += [_Way(entry[4]) for entry in found]
         if not ways and failure is not None:
             raise failure
-        _send_all(outlet, datagram, ways)
+        _send_all(outlet, make, ways)
 
 
 class _Way:
@@ -214,14 +214,14 @@ class _Way:
         self.option = option
 
 
-def _send_all(outlet: socket.socket, datagram: bytes, ways: Sequence[_Way]) -> None:
+def _send_all(outlet: socket.socket, make: Callable[[], bytes], ways: Sequence[_Way]) -> None:
     """Send each way; raise the last failure if all fail. What the system has no room for is lost, as on a network."""
     sent, failure = 0, None
     for way in ways:
         try:
             if way.option is not None:
                 outlet.setsockopt(*way.option)
-            outlet.sendto(datagram, way.to)
+            outlet.sendto(make(), way.to)
         except BlockingIOError:
             sent += 1
         except OSError as error:

@@ -21,7 +21,7 @@ class DiscoveryStrategy(ABC):
     """Seconds between two lookups, where this strategy knows better than the framework's option."""
 
     def use_cookie(self, cookie: Secret) -> None:  # noqa: B027 - optional
-        """Learn the secret that all nodes of the cluster share, for what only they may read; before each start."""
+        """Learn the secret that all nodes share, for what only they may read: before a start, and when it changes."""
 
     async def start(self, announcement: Announcement) -> None:  # noqa: B027 - optional
         """Open what is needed and announce this node. After a failure :meth:`stop` is called, then this."""

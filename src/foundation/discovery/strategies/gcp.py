@@ -120,6 +120,9 @@ class GcpStrategy(DiscoveryStrategy):
         options = self._options
         api = self._api = self._api or GoogleApi(options.api_url, options.metadata_url, options.timeout_s)
         self._project = self._project or await api.metadata("project/project-id")
+        if not _NAME.fullmatch(self._project):
+            message = f"{self._project[:100]!r} is no id of a project; set the option 'project'"
+            raise ConfigurationError(message)
         root = f"/compute/v1/projects/{self._project}"
         members = await _members(api, root, options) if options.instance_group else None
         if members is not None and not members:

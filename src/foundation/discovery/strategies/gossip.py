@@ -153,6 +153,8 @@ class GossipStrategy(DiscoveryStrategy):
         """See :meth:`DiscoveryStrategy.use_cookie`; an own secret wins."""
         if self._options.secret is None:
             self._secret = cookie
+            if self._socket is not None:
+                self._sealer = Sealer(cookie)
 
     async def start(self, announcement: Announcement) -> None:
         """Open the socket, announce this node, and begin to hear."""
@@ -254,14 +256,11 @@ class GossipStrategy(DiscoveryStrategy):
         if opened is None:
             return
         loop = asyncio.get_running_loop()
-        self._number += 1
-        message = self._make(kind, self._started_ns, self._number, clock().wall())
-        datagram = self._sealer.seal(message, chance().randbytes(NONCE_BYTES))
         try:
             if loop.time() - self._scanned_at >= self._options.rescan_s:
                 self._scanned_at = loop.time()
                 self._medium.refresh(opened)
-            await self._medium.send(opened, datagram)
+            await self._medium.send(opened, lambda: self._packet(kind))
         except OSError as error:
             self._failure = self._explain(error)
             self._changed.set()
@@ -271,6 +270,12 @@ class GossipStrategy(DiscoveryStrategy):
         else:
             self._failure = None
         self._sent_at = loop.time()
+
+    def _packet(self, kind: Kind) -> bytes:
+        # Each way has its own: one that comes by two ways is no replay.
+        self._number += 1
+        message = self._make(kind, self._started_ns, self._number, clock().wall())
+        return self._sealer.seal(message, chance().randbytes(NONCE_BYTES))
 
     def _receive(self, datagram: bytes) -> None:
         message = self._sealer.open(datagram)
