@@ -20,7 +20,7 @@ import foundation
 from foundation.cluster.starting import ClusterStart
 from foundation.core.secret import Secret
 from foundation.discovery.catalog import make_strategy
-from foundation.discovery.gossip_packet import HERE, MOST_BYTES, Message, Sealer, make_message
+from foundation.discovery.gossip_packet import HERE, MOST_BYTES, Junk, Message, Sealer, make_message
 from foundation.discovery.loopback import loopback_id
 from foundation.discovery.peers import Announcement, Peer
 from foundation.discovery.strategies.gossip import GossipOptions, GossipStrategy, read_message
@@ -321,6 +321,22 @@ async def test_changed_cookie_is_used_at_once() -> None:
     finally:
         ear.mouth.close()
         await strategy.stop()
+
+
+async def test_cookie_is_replaced_in_a_running_cluster() -> None:
+    """While a cookie is replaced, packets under either are taken; what a node sends follows its first one."""
+    old, new = Secret("old"), Secret("new")
+    packet = message_of(announcement("shop"))
+    between, after = Sealer(Secret("new\nold")), new
+    assert between.open(Sealer(old).seal(packet, bytes(12))) == packet
+    assert Sealer(after).open(between.seal(packet, bytes(12))) == packet
+    assert Sealer(old).open(between.seal(packet, bytes(12))) is Junk.FOREIGN
+    strategy = GossipStrategy(GossipOptions(port=free_port(), targets=("127.0.0.1:9",)))
+    node = foundation.start_cluster(cluster=strategy, cookie="old", transport="memory", handle_signals=False)
+    async with node as cluster:
+        assert strategy._secret == old
+        await cluster.credentials.renew("new\nold")
+        assert strategy._sealer.open(Sealer(new).seal(packet, bytes(12))) == packet
 
 
 async def test_silent_nodes_are_forgotten() -> None:

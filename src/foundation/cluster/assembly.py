@@ -83,7 +83,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     discovery = await stack.enter_async_context(_discovery(config, strategies, fabric, membership))
     faces = Registry(names, host), Groups(groups, host), Presence(presence, host)
     children = Children(distribution, host, names)
-    credentials = await stack.enter_async_context(Credentials(fabric, config))
+    credentials = await stack.enter_async_context(Credentials(fabric, discovery, config))
     return Parts(
         fabric,
         membership,
@@ -109,7 +109,9 @@ def _discovery(
         for peer in sorted(peers, key=lambda peer: (peer.addresses, peer.node or "")):  # the same order in each run
             membership.seek(peer.addresses, peer.node)
 
-    return Discovery(strategies, announcement, found, config.discovery)
+    discovery = Discovery(strategies, announcement, found, config.discovery)
+    discovery.use_cookie(config.cookie)
+    return discovery
 
 
 def _facts(config: Config) -> Facts:
@@ -134,6 +136,4 @@ def _strategies(config: Config) -> dict[str, DiscoveryStrategy]:
             made[type(strategy).__name__] = strategy
     if config.peers and "static" not in made:
         made["static"] = make_strategy("static", {"addresses": config.peers})
-    for made_strategy in made.values():
-        made_strategy.use_cookie(config.cookie)
     return made

@@ -10,6 +10,7 @@ from typing import Self
 from foundation.config import Config, read_cookie
 from foundation.core.secret import Secret
 from foundation.core.tasks import TaskScope
+from foundation.discovery import Discovery
 from foundation.errors import ConfigurationError, FabricError
 from foundation.fabric import Fabric
 
@@ -21,10 +22,11 @@ _Stamp = tuple[float, int, int]
 class Credentials:
     """What a node proves itself by: ``cluster.credentials``."""
 
-    def __init__(self, fabric: Fabric, config: Config) -> None:
+    def __init__(self, fabric: Fabric, discovery: Discovery, config: Config) -> None:
         tls = config.fabric.tls
         named = [config.cookie_file, *((tls.certificate, tls.private_key, tls.authority) if tls else ())]
         self._fabric = fabric
+        self._discovery = discovery
         self._cookie_file = Path(config.cookie_file).absolute() if config.cookie_file else None
         self._files = [Path(file).absolute() for file in named if file]
         self._interval_s = config.fabric.credentials_poll_s
@@ -45,7 +47,12 @@ class Credentials:
         is replaced in three steps, each on all nodes, one after the other: old and new, new and old, new. Raises
         :class:`ConfigurationError` when the certificates are no good: then all stays as it was.
         """
-        await self._fabric.renew(None if cookie is None else Secret(cookie))
+        await self._renew(None if cookie is None else Secret(cookie))
+
+    async def _renew(self, cookie: Secret | None) -> None:
+        await self._fabric.renew(cookie)
+        if cookie is not None:
+            self._discovery.use_cookie(cookie)
 
     async def _keep_renewing(self) -> None:
         """Renew them whenever the files change that the cookie and the certificates were read from."""
@@ -58,7 +65,7 @@ class Credentials:
             known = seen
             try:
                 cookie = None if self._cookie_file is None else read_cookie(self._cookie_file)
-                await self._fabric.renew(cookie)
+                await self._renew(cookie)
             except (ConfigurationError, FabricError, OSError) as error:
                 logger.error("cookie and certificates stay as they were, though files have changed: %s", error)  # noqa: TRY400
             else:

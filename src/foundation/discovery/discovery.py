@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
+from foundation.core.secret import Secret
 from foundation.core.sources import draw
 from foundation.core.tasks import TaskScope
 from foundation.discovery.options import DiscoveryOptions
@@ -13,6 +15,8 @@ from foundation.discovery.peers import Announcement
 from foundation.discovery.runner import Found, StrategyRunner, StrategyStatus, Timing
 from foundation.discovery.strategy import DiscoveryStrategy
 from foundation.errors import AlreadyRunningError
+
+logger = logging.getLogger(__name__)
 
 
 class Discovery:
@@ -49,6 +53,7 @@ class Discovery:
             )
             for name, strategy in strategies.items()
         }
+        self._strategies = dict(strategies)
         self._entered = False
 
     async def __aenter__(self) -> Self:
@@ -68,6 +73,14 @@ class Discovery:
         finally:
             # Abandoned code is cut off from its task; only a task that it started itself can still hold us.
             await self._foreign.close(within_s=self._options.grace_s)
+
+    def use_cookie(self, cookie: Secret) -> None:
+        """Give the strategies the secret that all nodes share; to be called before entering, and when it changes."""
+        for name, strategy in self._strategies.items():
+            try:
+                strategy.use_cookie(cookie)
+            except Exception:
+                logger.exception("discovery %s: cannot use the cookie", name)
 
     async def first_round(self, timeout_s: float) -> bool:
         """Return true once each strategy has tried its first lookup, or false after ``timeout_s`` seconds."""

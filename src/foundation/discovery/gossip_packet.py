@@ -25,16 +25,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from foundation.core.secret import Secret
 from foundation.discovery.extras import missing_extra
 from foundation.discovery.peers import MOST_ADDRESSES, Announcement
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 MAGIC = b"FdnG"
 VERSION = 1
@@ -93,9 +90,13 @@ class Sealer:
         except ImportError as error:
             missing = missing_extra("gossip", "cryptography")
             raise missing from error
-        self._cipher: ChaCha20Poly1305 = ChaCha20Poly1305(_derive(secret, b"key", 32))
-        self._start = _START + _derive(secret, b"tag", TAG_BYTES)
         self._invalid: type[Exception] = InvalidTag
+        # While a secret is replaced, packets that were sealed with another one are accepted too.
+        self._ciphers = {
+            _START + _derive(accepted, b"tag", TAG_BYTES): ChaCha20Poly1305(_derive(accepted, b"key", 32))
+            for accepted in secret.accepted
+        }
+        self._start, self._cipher = next(iter(self._ciphers.items()))
 
     def seal(self, message: Message, nonce: bytes) -> bytes:
         """Return the datagram; ``nonce`` must never have been used with this secret."""
@@ -106,11 +107,12 @@ class Sealer:
         """Return what the datagram says, or why it is junk; cheap for most that is."""
         if not HEAD_BYTES + SEAL_BYTES <= len(datagram) <= MOST_BYTES:
             return Junk.SIZE
-        if not datagram.startswith(self._start):
+        cipher = self._ciphers.get(datagram[: HEAD_BYTES - NONCE_BYTES])
+        if cipher is None:
             return Junk.FOREIGN if datagram.startswith(_START) else Junk.MALFORMED
         head = datagram[:HEAD_BYTES]
         try:
-            return _decoder.decode(self._cipher.decrypt(head[-NONCE_BYTES:], datagram[HEAD_BYTES:], head))
+            return _decoder.decode(cipher.decrypt(head[-NONCE_BYTES:], datagram[HEAD_BYTES:], head))
         except self._invalid:
             return Junk.FORGED
         except (msgspec.MsgspecError, UnicodeError):
