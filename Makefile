@@ -17,7 +17,7 @@ demo: .runtime ## See a cluster form, fail over and heal on this machine
 	@$(BIN)/foundation demo $(ARGS)
 
 .PHONY: test
-test: .dev ## Run the tests, for example: make test ARGS="-k registry"
+test: .dev .services ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: simulate
@@ -77,8 +77,10 @@ clean: ## Remove the environments, the caches and what was built
 	@rm -rf .venv .venv-* .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: .runtime .dev
+.PHONY: .runtime .dev .services
 .runtime:
 	@tools/setup-venv runtime
 .dev:
 	@tools/setup-venv dev
+.services:
+	@tools/setup-services

@@ -14,7 +14,7 @@ import foundation
 from foundation import MemberDown, MemberEvent, MemberLeft, MemberStatus, MemberUnreachable
 from foundation.cluster.starting import ClusterStart
 from foundation.core.backoff import Backoff
-from foundation.discovery import DiscoveryOptions, DiscoveryStrategy, Peer
+from foundation.discovery import Announcement, DiscoveryOptions, DiscoveryStrategy, Peer
 from foundation.discovery.runner import StrategyStatus
 from tests.waiting import eventually
 
@@ -23,7 +23,7 @@ FAULTS: tuple[Fault, ...] = ("empty", "error", "hang", "half", "garbage")
 PERIOD_S = 0.1
 """How often the strategies of these tests look."""
 LOOKUPS = 6
-"""Lookups that are made while the service fails: more than it takes until a strategy is started anew."""
+"""Attempts that are made while the service fails: more than it takes until a strategy is started anew."""
 OPTIONS = DiscoveryOptions(lookup_timeout_s=0.2, start_timeout_s=0.5, backoff=Backoff(first_s=0.05, most_s=30.0))
 MARGIN_S = 0.5
 
@@ -91,13 +91,17 @@ class FaultContract:
 
 
 class Looks(DiscoveryStrategy):
-    """A strategy whose lookups are counted."""
+    """A strategy whose attempts are counted: lookups, and starts, which is all there is while they fail."""
 
     def __init__(self, strategy: DiscoveryStrategy) -> None:
         self._strategy = strategy
         self.poll_interval_s = strategy.poll_interval_s
         self.begun = 0
-        self.start, self.wait_changed, self.stop = strategy.start, strategy.wait_changed, strategy.stop  # type: ignore[method-assign]
+        self.wait_changed, self.stop = strategy.wait_changed, strategy.stop  # type: ignore[method-assign]
+
+    async def start(self, announcement: Announcement) -> None:
+        self.begun += 1
+        await self._strategy.start(announcement)
 
     async def lookup(self) -> Iterable[Peer]:
         self.begun += 1
