@@ -12,7 +12,7 @@ import typer
 import foundation
 from foundation.cli.announcer import Announcer
 from foundation.cli.application import Main, load_application
-from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run, split
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run, split
 from foundation.cli.leaving import leave_at_end_of_stdin, leave_on_signals
 from foundation.cli.readiness import tell_ready
 from foundation.cli.workers import Workers, worker_arguments
@@ -41,6 +41,7 @@ def node(  # noqa: PLR0913 - each is an option with its own help
     port: Annotated[int | None, typer.Option(help="Listen on this TCP port. Default: any free one.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="What the node is for; repeatable.")] = None,
     cookie_file: CookieFile = None,
+    config: ConfigFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one object a line.")] = False,
     until_eof: Annotated[bool, typer.Option("--until-eof", help="Leave when standard input ends.")] = False,
     workers: Annotated[
@@ -65,7 +66,7 @@ def node(  # noqa: PLR0913 - each is an option with its own help
         crew = Workers(names, worker_arguments(context), max_restarts, within)
         return run(lambda: _run_workers(context, crew, until_eof=until_eof))
     main = load_application(module) if module is not None else None
-    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
     arguments |= {"name": name, "port": port, "roles": split(role)}
     program = NodeProgram(Announcer(as_json=json), main, until_eof=until_eof, ready_fd=ready_fd)
     return run(lambda: program.serve(arguments))
