@@ -160,3 +160,10 @@ def test_commands_take_a_file(command: str, folder: Path, capsys: pytest.Capture
         "  mine.toml:1: nmae: there is no such key; did you mean name?",
         "  mine.toml:2: port must be a number from 0 to 65535 (0: any free one), not 'x'",
     ]
+
+
+def test_workers_cannot_share_a_port_of_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fixed port is refused wherever it comes from, and the message says where that is."""
+    (folder / "foundation.toml").write_text("cluster = 'local'\nport = 7400")
+    assert main(["node", "--workers", "2"]) == 2
+    assert "workers cannot share a port: leave out foundation.toml:2: port" in capsys.readouterr().err

@@ -16,6 +16,8 @@ from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Pe
 from foundation.cli.leaving import leave_at_end_of_stdin, leave_on_signals
 from foundation.cli.readiness import tell_ready
 from foundation.cli.workers import Workers, worker_arguments
+from foundation.config.loading import choose
+from foundation.config.reading import read_sources
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +76,12 @@ def node(  # noqa: PLR0913 - each is an option with its own help
 
 async def _run_workers(context: typer.Context, workers: Workers, *, until_eof: bool) -> int:
     """Run the workers until they have ended."""
-    if context.params.get("port") or os.environ.get("FOUNDATION_PORT"):
-        message = "workers cannot share a port: leave out --port and FOUNDATION_PORT"
+    given = {name: context.params.get(name) for name in ("config", "cluster_name", "port")}
+    reading = read_sources(given, os.environ)
+    port = choose(reading).get(("fabric", "port"))
+    reading.problems.raise_if_any()
+    if port is not None and port.value:
+        message = f"workers cannot share a port: leave out {port.label if port.source != 'argument' else '--port'}"
         raise typer.BadParameter(message)
     leave_on_signals(workers.leave)
     if until_eof:
