@@ -15,7 +15,7 @@ MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for path in SOURCE.rglob("*.py")
 )
 pytestmark = pytest.mark.timeout(120)  # the first test imports them all
-HEAVY = ("numpy", "rich", "typer", "zenoh", "zeroconf")
+HEAVY = ("numpy", "pydantic", "pydantic_settings", "rich", "typer", "zenoh", "zeroconf")
 
 # Runs in an interpreter that has imported nothing of ours: a fork of it is as fresh, and much faster to have.
 # Each of the first forks takes its share of the modules, and prints {module: failure} as one line of JSON.

@@ -4,7 +4,7 @@ Layout, from the top down; a package imports only from those below it::
 
     cli, examples, testing    edges: the command line, what to read first, the kit for tests
     cluster                   puts the parts of a node together, starts and stops them in order
-    config                    what a node is to be: defaults, environment, arguments
+    config                    what a node is to be: defaults, file, secrets, environment, arguments
     distribution              children that run somewhere, whatever becomes of single nodes
     registry                  names, groups, presence
     membership | processes    who is in the cluster | processes, references, mailboxes, calls, monitors, supervisors

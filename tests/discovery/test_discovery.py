@@ -119,7 +119,7 @@ async def running(
 ) -> AsyncGenerator[Discovery, None]:
     """Run the strategies, and check that nothing is left of them afterwards."""
     before = asyncio.all_tasks()
-    waiting = {"sleep": seen.sleep} if fake_time else {}
+    waiting: dict[str, Any] = {"sleep": seen.sleep} if fake_time else {}
     async with (
         asyncio.timeout(20),
         Discovery(strategies, ME, seen, options, chance=lambda: 0.5, **waiting) as discovery,

@@ -101,6 +101,7 @@ class Demonstration:
                     session_port=0,
                     peers=(),
                     roles=(),
+                    config="",
                 )
             )
             await asyncio.gather(*(child.ready() for child in self._children.values()))
@@ -112,7 +113,9 @@ class Demonstration:
         arguments = ["--cluster-name", self._cluster_name, "foundation.examples.wordcount"]
         # The user's own settings are for the user's own nodes: a fixed port, say, suits only one of these.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("FOUNDATION_") or k == "FOUNDATION_CLUSTER"}
-        child = await ChildNode.start(name, arguments, kept | {"FOUNDATION_COOKIE": self._cookie})
+        child = await ChildNode.start(
+            name, arguments, kept | {"FOUNDATION_CONFIG": "", "FOUNDATION_COOKIE": self._cookie}
+        )
         self._children[name] = child
         group.create_task(child.watch())
 

@@ -33,6 +33,14 @@ Host = Annotated[
     str | None,
     typer.Option("--host", metavar="ADDRESS", help="Listen on this address. Default: 127.0.0.1."),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read this file. Default: $FOUNDATION_CONFIG, else the nearest foundation.toml.",
+    ),
+]
 CookieFile = Annotated[
     Path | None,
     typer.Option(
@@ -49,6 +57,7 @@ def joining(
     peers: list[str] | None,
     host: str | None,
     cookie_file: Path | None,
+    config: Path | None,
 ) -> dict[str, Any]:
     """Return these options as arguments of ``start_cluster``; what was not given is left to the environment."""
     return {
@@ -57,6 +66,7 @@ def joining(
         "peers": split(peers),
         "host": host,
         "cookie_file": cookie_file,
+        "config": config,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from foundation.cli.certs import certs
+from foundation.cli.config import config
 from foundation.cli.demo import demo
 from foundation.cli.failure import CommandFailed
 from foundation.cli.moving import drain, migrate, undrain
@@ -36,6 +37,7 @@ app.command()(migrate)
 app.command()(drain)
 app.command()(undrain)
 app.add_typer(certs, name="certs")
+app.command()(config)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,7 +74,9 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, CommandFailed):
         return "\n  ".join([_line(str(error)), *error.details]), error.exit_code
     if isinstance(error, FoundationError):
-        return _line(str(error)), _BAD_INPUT if isinstance(error, ConfigurationError) else _FAILED
+        first, *others = str(error).splitlines() or [""]  # a configuration can have many problems
+        lines = [_line(first), *(f"  {' '.join(line.split())}" for line in others)]
+        return "\n".join(lines), _BAD_INPUT if isinstance(error, ConfigurationError) else _FAILED
     explain = getattr(error, "format_message", None)  # the parser's errors: their class moves between its versions
     if explain is None:
         raise error

@@ -9,7 +9,7 @@ import typer
 
 from foundation import ChildReport, Cluster, Member
 from foundation.cli.failure import CommandFailed
-from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run
 from foundation.cli.observing import observing
 from foundation.cluster.choosing import find_member
 from foundation.errors import CallError
@@ -28,15 +28,16 @@ def migrate(  # noqa: PLR0913 - the options of the command
     peer: Peers = None,
     host: Host = None,
     cookie_file: CookieFile = None,
+    config: ConfigFile = None,
     timeout: Timeout = 2.0,
 ) -> int:
     """Move a distributed child to another node, with its state."""
-    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
     print(run(lambda: _migrate(arguments, timeout, name, node)))
     return 0
 
 
-def drain(
+def drain(  # noqa: PLR0913 - the options of the command
     node: Node,
     *,
     cluster_name: ClusterName = None,
@@ -44,15 +45,16 @@ def drain(
     peer: Peers = None,
     host: Host = None,
     cookie_file: CookieFile = None,
+    config: ConfigFile = None,
     timeout: Timeout = 2.0,
 ) -> int:
     """Have a node hand over its distributed children and take no more, as before it is stopped."""
-    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
     print(run(lambda: _drain(arguments, timeout, node)))
     return 0
 
 
-def undrain(
+def undrain(  # noqa: PLR0913 - the options of the command
     node: Node,
     *,
     cluster_name: ClusterName = None,
@@ -60,10 +62,11 @@ def undrain(
     peer: Peers = None,
     host: Host = None,
     cookie_file: CookieFile = None,
+    config: ConfigFile = None,
     timeout: Timeout = 2.0,
 ) -> int:
     """Have a node take distributed children again that was drained."""
-    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
     print(run(lambda: _undrain(arguments, timeout, node)))
     return 0
 

@@ -12,10 +12,12 @@ import typer
 import foundation
 from foundation.cli.announcer import Announcer
 from foundation.cli.application import Main, load_application
-from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run, split
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run, split
 from foundation.cli.leaving import leave_at_end_of_stdin, leave_on_signals
 from foundation.cli.readiness import tell_ready
 from foundation.cli.workers import Workers, worker_arguments
+from foundation.config.loading import choose
+from foundation.config.reading import read_sources
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ def node(  # noqa: PLR0913 - each is an option with its own help
     port: Annotated[int | None, typer.Option(help="Listen on this TCP port. Default: any free one.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="What the node is for; repeatable.")] = None,
     cookie_file: CookieFile = None,
+    config: ConfigFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print events as JSON, one object a line.")] = False,
     until_eof: Annotated[bool, typer.Option("--until-eof", help="Leave when standard input ends.")] = False,
     workers: Annotated[
@@ -65,7 +68,7 @@ def node(  # noqa: PLR0913 - each is an option with its own help
         crew = Workers(names, worker_arguments(context), max_restarts, within)
         return run(lambda: _run_workers(context, crew, until_eof=until_eof))
     main = load_application(module) if module is not None else None
-    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
     arguments |= {"name": name, "port": port, "roles": split(role)}
     program = NodeProgram(Announcer(as_json=json), main, until_eof=until_eof, ready_fd=ready_fd)
     return run(lambda: program.serve(arguments))
@@ -73,8 +76,12 @@ def node(  # noqa: PLR0913 - each is an option with its own help
 
 async def _run_workers(context: typer.Context, workers: Workers, *, until_eof: bool) -> int:
     """Run the workers until they have ended."""
-    if context.params.get("port") or os.environ.get("FOUNDATION_PORT"):
-        message = "workers cannot share a port: leave out --port and FOUNDATION_PORT"
+    given = {name: context.params.get(name) for name in ("config", "cluster_name", "port")}
+    reading = read_sources(given, os.environ)
+    port = choose(reading).get(("fabric", "port"))
+    reading.problems.raise_if_any()
+    if port is not None and port.value:
+        message = f"workers cannot share a port: leave out {port.label if port.source != 'argument' else '--port'}"
         raise typer.BadParameter(message)
     leave_on_signals(workers.leave)
     if until_eof:

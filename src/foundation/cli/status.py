@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from foundation import Cluster, Member, MemberStatus
-from foundation.cli.joining import ClusterName, CookieFile, Host, Peers, Strategies, joining, run
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run
 from foundation.cli.node_report import NodeReport, totals
 from foundation.cli.observing import everybody, observing
 from foundation.distribution import ownership
@@ -29,12 +29,13 @@ def status(  # noqa: PLR0913 - the options of the command
     peer: Peers = None,
     host: Host = None,
     cookie_file: CookieFile = None,
+    config: ConfigFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again each second, until Ctrl-C.")] = False,
     timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")] = 2.0,
 ) -> int:
     """Show who is in the cluster and what runs where."""
-    arguments = joining(cluster_name, cluster, peer, host, cookie_file)
+    arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
     work = _watch(arguments, timeout, json=json) if watch else _once(arguments, timeout, json=json)
     with suppress(KeyboardInterrupt) if watch else nullcontext():
         run(lambda: work)

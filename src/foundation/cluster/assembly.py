@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from foundation.cluster.credentials import Credentials
 from foundation.cluster.member_monitors import MemberMonitors
@@ -56,6 +57,7 @@ class Parts:
 async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     """Start fabric, membership, processes and discovery on ``stack``, which stops them in reverse."""
     strategies = _strategies(config)  # first: a misspelt name must fail before anything runs
+    fallback = _fallback(config, strategies)
     fabric = Fabric(
         new_node_id(),
         config.name,
@@ -80,7 +82,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
     for part in (fabric, replication, membership, names, distribution, host):
         await stack.enter_async_context(part)
     stack.callback(on_new_wire_name(lambda _name: membership.describe(wire_names=tuple(known_wire_names()))))
-    discovery = await stack.enter_async_context(_discovery(config, strategies, fabric, membership))
+    discovery = await stack.enter_async_context(_discovery(config, strategies, fallback, fabric, membership))
     faces = Registry(names, host), Groups(groups, host), Presence(presence, host)
     children = Children(distribution, host, names)
     credentials = await stack.enter_async_context(Credentials(fabric, discovery, config))
@@ -101,7 +103,11 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
 
 
 def _discovery(
-    config: Config, strategies: dict[str, DiscoveryStrategy], fabric: Fabric, membership: Membership
+    config: Config,
+    strategies: dict[str, DiscoveryStrategy],
+    fallback: dict[str, DiscoveryStrategy],
+    fabric: Fabric,
+    membership: Membership,
 ) -> Discovery:
     announcement = Announcement(fabric.node_id, config.name, config.cluster_name, __version__, fabric.addresses)
 
@@ -109,7 +115,7 @@ def _discovery(
         for peer in sorted(peers, key=lambda peer: (peer.addresses, peer.node or "")):  # the same order in each run
             membership.seek(peer.addresses, peer.node)
 
-    discovery = Discovery(strategies, announcement, found, config.discovery)
+    discovery = Discovery(strategies, announcement, found, config.discovery, fallback=fallback)
     discovery.use_cookie(config.cookie)
     return discovery
 
@@ -127,13 +133,26 @@ def _facts(config: Config) -> Facts:
 
 
 def _strategies(config: Config) -> dict[str, DiscoveryStrategy]:
-    made: dict[str, DiscoveryStrategy] = {}
-    for strategy in config.strategies:
-        if isinstance(strategy, str):
-            arguments = {"addresses": config.peers} if strategy == "static" else {}
-            made[strategy] = make_strategy(strategy, arguments)
-        else:
-            made[type(strategy).__name__] = strategy
+    made = dict(_made(strategy, config) for strategy in config.strategies)
     if config.peers and "static" not in made:
-        made["static"] = make_strategy("static", {"addresses": config.peers})
+        made["static"] = make_strategy("static", _arguments("static", config))
     return made
+
+
+def _fallback(config: Config, strategies: dict[str, DiscoveryStrategy]) -> dict[str, DiscoveryStrategy]:
+    made = dict(_made(strategy, config) for strategy in config.fallback)
+    return {name: strategy for name, strategy in made.items() if name not in strategies}
+
+
+def _made(strategy: str | DiscoveryStrategy, config: Config) -> tuple[str, DiscoveryStrategy]:
+    if not isinstance(strategy, str):
+        return type(strategy).__name__, strategy
+    return strategy, make_strategy(strategy, _arguments(strategy, config))
+
+
+def _arguments(name: str, config: Config) -> dict[str, Any]:
+    """Return what is configured for a strategy; the peers are for the one that is a list of addresses."""
+    arguments = dict(config.strategy_options.get(name, {}))
+    if name == "static":
+        arguments["addresses"] = (*config.peers, *arguments.get("addresses", ()))
+    return arguments

@@ -37,7 +37,8 @@ def start_cluster(  # noqa: PLR0913 - every one is optional, and each is a word 
     ended by ``await cluster.stop()``.
 
     Without arguments, nodes of one user on one machine find each other. What is not given comes from the environment
-    (``FOUNDATION_NAME``, ``FOUNDATION_CLUSTER``, ``FOUNDATION_COOKIE`` ...).
+    (``FOUNDATION_NAME``, ``FOUNDATION_CLUSTER``, ``FOUNDATION_COOKIE`` ...), a folder of secrets, or the nearest
+    ``foundation.toml``.
 
     Args:
         cluster: How nodes find each other: the name of a strategy (``local``, ``mdns``, ``static``), a strategy of
@@ -50,7 +51,8 @@ def start_cluster(  # noqa: PLR0913 - every one is optional, and each is a word 
         port: TCP port to listen on; any free one by default.
         roles: What this node is for.
         metadata: What else the others should know about it.
-        options: Any other field of :class:`foundation.config.Config`.
+        options: Any other key of the file, such as ``fallback``, ``profile``, ``membership`` as a record or a mapping,
+            ``strategies`` as a mapping of options for each strategy; and ``config``, which names the file.
 
     SIGTERM makes the node leave in order and the program end, unless something else handles that signal.
 

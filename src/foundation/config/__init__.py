@@ -1,7 +1,7 @@
-"""What a node is to be: one frozen record, put together from defaults, the environment and arguments."""
+"""What a node is to be: one frozen record from defaults, a file, secrets, the environment and arguments."""
 
 from foundation.config.config import Config
 from foundation.config.cookie import read_cookie
-from foundation.config.sources import load_config
+from foundation.config.loading import load_config
 
 __all__ = ["Config", "load_config", "read_cookie"]

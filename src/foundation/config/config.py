@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from foundation.config.node_options import NodeOptions
 from foundation.core.secret import Secret
-from foundation.discovery import DiscoveryOptions, DiscoveryStrategy
-from foundation.distribution import DistributionOptions
+from foundation.discovery import DiscoveryStrategy
 from foundation.errors import ConfigurationError
-from foundation.fabric import FabricOptions
-from foundation.membership import MembershipOptions
-from foundation.processes import ProcessOptions
-from foundation.registry import RegistryOptions
-from foundation.replication import ReplicationOptions
 
 DEFAULT_STRATEGIES = ("local", "mdns")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class Config(NodeOptions):
     """Everything that can be said about one node."""
 
     name: str
@@ -32,46 +28,14 @@ class Config:
     cookie_file: str | None = None
     """Where the cookie was read from: when the file changes, the node goes by what it holds then."""
 
-    cluster_name: str = "main"
-    """Nodes with another cluster name do not exist for this one."""
-
     strategies: tuple[str | DiscoveryStrategy, ...] = DEFAULT_STRATEGIES
     """How nodes find each other; all of them at once."""
 
-    peers: tuple[str, ...] = ()
-    """Addresses ``host:port`` to try besides what the strategies find."""
+    fallback: tuple[str | DiscoveryStrategy, ...] = ()
+    """Strategies that are asked too while those have found nobody."""
 
-    roles: tuple[str, ...] = ()
-    """What this node is for; processes can be placed by role."""
-
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Anything the others should know about this node."""
-
-    observer: bool = False
-    """Look on without being a member: run nothing, count for nothing."""
-
-    min_members: int = 1
-    """A start waits until so many members are up, this node among them, so that no few of them begin on their own."""
-
-    probe_port: int | None = None
-    """TCP port at which the node says over HTTP whether it is alive and ready; None for none, 0 for any free one."""
-
-    probe_host: str = ""
-    """Address for that port; empty takes the one on which the node listens for others."""
-
-    join_timeout_s: float = 3.0
-    """Seconds that a start may wait to meet the nodes that were found. More starts later, less starts more alone."""
-
-    handle_signals: bool = True
-    """Leave in order on SIGTERM, where nothing else handles it."""
-
-    fabric: FabricOptions = field(default_factory=FabricOptions)
-    membership: MembershipOptions = field(default_factory=MembershipOptions)
-    discovery: DiscoveryOptions = field(default_factory=DiscoveryOptions)
-    processes: ProcessOptions = field(default_factory=ProcessOptions)
-    replication: ReplicationOptions = field(default_factory=ReplicationOptions)
-    registry: RegistryOptions = field(default_factory=RegistryOptions)
-    distribution: DistributionOptions = field(default_factory=DistributionOptions)
+    strategy_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Arguments of the strategies that are given by name."""
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe."""
@@ -88,6 +52,7 @@ class Config:
 
     @property
     def strategy_names(self) -> tuple[str, ...]:
-        """The names of the strategies, for people."""
-        named = tuple(s if isinstance(s, str) else type(s).__name__ for s in self.strategies)
+        """The names of the strategies, for people; those of the fallback last."""
+        every = (*self.strategies, *self.fallback)
+        named = tuple(s if isinstance(s, str) else type(s).__name__ for s in every)
         return (*named, "static") if self.peers and "static" not in named else named

@@ -33,16 +33,22 @@ class Discovery:
         found: Found,
         options: DiscoveryOptions | None = None,
         *,
+        fallback: Mapping[str, DiscoveryStrategy] | None = None,
         chance: Callable[[], float] = draw,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Prepare; the names of the strategies are for logs and the status."""
+        """Prepare; the names of the strategies are for logs and the status.
+
+        The strategies of ``fallback`` begin once all others have looked and found nobody, and then go on.
+        """
         self._options = options or DiscoveryOptions()
         self._loops = TaskScope("discovery")
         self._foreign = TaskScope("discovery")
+        self._sleep = sleep
         timing = Timing(chance, sleep)
-        self._runners = {
-            name: StrategyRunner(
+
+        def runner(name: str, strategy: DiscoveryStrategy) -> StrategyRunner:
+            return StrategyRunner(
                 name,
                 strategy,
                 announcement=announcement,
@@ -51,9 +57,10 @@ class Discovery:
                 timing=timing,
                 tasks=self._foreign,
             )
-            for name, strategy in strategies.items()
-        }
-        self._strategies = dict(strategies)
+
+        self._strategies = {**strategies, **(fallback or {})}
+        self._runners = {name: runner(name, strategy) for name, strategy in strategies.items()}
+        self._fallback = {name: runner(name, strategy) for name, strategy in (fallback or {}).items()}
         self._entered = False
 
     async def __aenter__(self) -> Self:
@@ -64,6 +71,8 @@ class Discovery:
         self._entered = True
         for name, runner in self._runners.items():
             self._loops.keep_running(runner.run, name)
+        if self._fallback:
+            self._loops.start(self._fall_back(), "fall back")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -94,4 +103,17 @@ class Discovery:
 
     def status(self) -> dict[str, StrategyStatus]:
         """Tell how each strategy is doing."""
-        return {name: runner.status for name, runner in self._runners.items()}
+        return {name: runner.status for name, runner in (self._runners | self._fallback).items()}
+
+    async def _fall_back(self) -> None:
+        """Begin with the fallback when the others have found nobody for a while."""
+        for runner in self._runners.values():
+            await runner.tried.wait()
+        await self._sleep(self._options.fallback_after_s)
+        while any(runner.status.peers for runner in self._runners.values()):
+            await self._sleep(self._options.poll_interval_s)
+        logger.warning(
+            "discovery: %s found nobody; %s is asked too", ", ".join(self._runners), ", ".join(self._fallback)
+        )
+        for name, runner in self._fallback.items():
+            self._loops.keep_running(runner.run, name)

@@ -32,6 +32,9 @@ class DiscoveryOptions:
     shortest_gap_s: float = 0.05
     """Seconds between two lookups even if a strategy says that something changed; less reacts sooner."""
 
+    fallback_after_s: float = 1.0
+    """Seconds without anybody found until the strategies of the fallback begin; less meets their nodes sooner."""
+
     most_peers: int = 10_000
     """Peers above which a lookup is taken for nonsense; more allows larger clusters, less bounds memory."""
 

@@ -180,7 +180,7 @@ class ProcessCluster:
         home.mkdir(exist_ok=True)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FOUNDATION_")}
         folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"), str(home))
-        return kept | folders | {"PYTHONUNBUFFERED": "1"}
+        return kept | folders | {"PYTHONUNBUFFERED": "1", "FOUNDATION_CONFIG": ""}
 
     async def _look_for_agreement(self) -> str | None:
         asked = [node for node in self._nodes if node.runs and not node.is_paused]
