@@ -20,6 +20,10 @@ demo: .runtime ## See a cluster form, fail over and heal on this machine
 test: .dev ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: test-services
+test-services: ## Build the servers for tests that no package has, outside of the repository (minutes, once; needs Go)
+	@tools/build-services
+
 .PHONY: simulate
 simulate: .dev ## Look for faults by seeded schedules, for example: make simulate SEEDS=500 (FROM=, PLANT=, SEED=, KEEP=, SCENARIO=)
 	@$(BIN)/python -m tests.simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) \

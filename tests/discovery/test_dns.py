@@ -124,6 +124,15 @@ async def test_services_name_hosts_and_ports(server: NameServer) -> None:
     assert names == {Peer(("a.test:7001", "a.test:7002")), Peer(("b.test:7003",))}
 
 
+async def test_hosts_that_cannot_be_are_left_out(server: NameServer) -> None:
+    """Names in DNS may have any letters; those that no host can have hide no good ones."""
+    await server.set(SERVICE, "SRV", *(f"0 0 7003 {host}.{ZONE}" for host in ("a:b", "a/b", r"a\032b", "good")))
+    for targets in ("addresses", "names"):
+        seen = await look(server.port, query=SERVICE, resource_types=("SRV",), srv_targets=targets)
+        assert Peer(("good.test:7003",)) in seen
+        assert not any(letter in peer.addresses[0].removesuffix(":7003") for peer in seen for letter in ":/ ")
+
+
 async def test_service_that_is_not_offered(server: NameServer) -> None:
     """An SRV record whose target is the root says that there is none; that is an answer."""
     await server.set(SERVICE, "SRV", "0 0 0 .")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import dns.asyncbackend
@@ -18,7 +19,7 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 
-from foundation.discovery.peers import Peer, format_address
+from foundation.discovery.peers import MOST_ADDRESSES, Peer, checked_peer, format_address
 from foundation.errors import ConfigurationError, DiscoveryError
 
 Kind = Literal["A", "AAAA", "SRV"]
@@ -115,11 +116,13 @@ class DnsLookup:
             # The root as a target says that there is no such service.
             if record.target != dns.name.root and record.port:
                 targets.setdefault(record.target.to_text(omit_final_dot=True), []).append(record.port)
-        if not resolve_targets:
-            return {peer_at((name,), ports) for name, ports in targets.items()}
-        async with asyncio.TaskGroup() as group:
-            asked = {name: group.create_task(self._hosts(name)) for name in targets}
-        return {peer_at(asked[name].result(), ports) for name, ports in targets.items()}
+        hosts: dict[str, tuple[str, ...]] = {name: (name,) for name in targets}
+        if resolve_targets:
+            async with asyncio.TaskGroup() as group:
+                asked = {name: group.create_task(self._hosts(name)) for name in targets}
+            hosts = {name: task.result() for name, task in asked.items()}
+        peers = (peer_at(hosts[name], ports) for name, ports in targets.items())
+        return {peer for peer in peers if peer is not None}
 
     async def _hosts(self, name: str) -> tuple[str, ...]:
         """Return the addresses of a target; its name where it cannot be resolved, so that who dials may try."""
@@ -132,9 +135,13 @@ class DnsLookup:
         return tuple(hosts) or (name,)
 
 
-def peer_at(hosts: tuple[str, ...], ports: list[int]) -> Peer:
-    """Return the peer that may answer at each of these ports of each of these hosts."""
-    return Peer(tuple(dict.fromkeys(format_address(host, port) for port in ports for host in hosts)))
+def peer_at(hosts: tuple[str, ...], ports: list[int]) -> Peer | None:
+    """Return the peer that may answer at each of these ports of each of these hosts; None for hosts there cannot be."""
+    addresses = dict.fromkeys(format_address(host, port) for port in ports for host in hosts)
+    try:
+        return checked_peer(Peer(tuple(islice(addresses, MOST_ADDRESSES))))
+    except ConfigurationError:  # a name in DNS may have any letters
+        return None
 
 
 def check_names(names: tuple[str, ...]) -> tuple[str, ...]:
