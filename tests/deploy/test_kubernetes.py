@@ -165,6 +165,9 @@ def test_environment_is_a_configuration() -> None:
     assert reference == {"secretKeyRef": {"name": secret["metadata"]["name"], "key": "cookie"}}
     config = load_config({}, environment | {"FOUNDATION_COOKIE": "made by the user"})
     assert config.strategies == ("kubernetes",)
+    assert config.probe_port == next(port["containerPort"] for port in container()["ports"] if port["name"] == "health")
+    replicas, away = at(only("StatefulSet"), "spec.replicas"), at(only("PodDisruptionBudget"), "spec.maxUnavailable")
+    assert replicas / 2 < config.min_members <= replicas - away
     with pytest.raises(ConfigurationError, match="cookie"):
         load_config({}, environment | {"FOUNDATION_COOKIE": secret["stringData"]["cookie"]})
 
