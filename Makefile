@@ -21,8 +21,9 @@ test: .dev .services ## Run the tests, for example: make test ARGS="-k registry"
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-services
-test-services: .services ## Build the servers that tests run beside and Debian does not have (some minutes, once)
+test-services: .services ## Build the servers that tests run beside and Debian does not have (minutes, once; needs Go)
 	@tools/build-consul
+	@tools/build-kube-apiserver
 
 .PHONY: simulate
 simulate: .dev ## Look for faults by seeded schedules, for example: make simulate SEEDS=500 (FROM=, PLANT=, SEED=, KEEP=, SCENARIO=)

@@ -88,7 +88,7 @@ def test_a_lost_fabric_is_raised_everywhere() -> None:
     waiting = in_thread(blocking.options(counter, timeout_s=None).never)
     assert Counter.waiting.acquire(timeout=WITHIN_S)
     parts: Any = cluster.asynchronous._running
-    parts.fabric._session._session.close()
+    parts.fabric._session._session._session.close()
     with pytest.raises(FabricLostError):
         waiting.result(WITHIN_S)
     for use in (cluster.members, lambda: counter.add(1), lambda: list(cluster.events()), cluster.stop):

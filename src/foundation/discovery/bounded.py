@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MOST_TEXT = 300
+MOST_TEXT = 600
 
 
 class BoundedCallError(Exception):

@@ -1,0 +1,1 @@
+"""What the strategies for Kubernetes share: the service account, the API and its objects."""
