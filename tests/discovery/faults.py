@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 import pytest
 
@@ -20,6 +22,8 @@ from tests.waiting import eventually
 
 Fault = Literal["empty", "error", "hang", "half", "garbage"]
 FAULTS: tuple[Fault, ...] = ("empty", "error", "hang", "half", "garbage")
+TRIED: tuple[Fault, ...] = FAULTS if os.environ.get("FAULTS") == "all" else ("error", "half")
+"""All with ``FAULTS=all``: each takes seconds, and there are many strategies."""
 PERIOD_S = 0.1
 """How often the strategies of these tests look."""
 LOOKUPS = 6
@@ -57,16 +61,18 @@ class FaultContract:
         """Make a strategy that asks it every `PERIOD_S`."""
         raise NotImplementedError
 
-    @pytest.mark.parametrize("fault", FAULTS)
+    @pytest.mark.parametrize("fault", TRIED)
     async def test_nobody_is_disconnected(self, source: Source, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
         """Nobody is lost meanwhile, each log has one line, and all are found again a period after the end."""
         if fault not in self.faults:
             pytest.skip(f"that service cannot be made to answer {fault}")
         caplog.set_level(logging.INFO, "foundation.discovery")
         async with AsyncExitStack() as stack:
+            cluster_name = f"faults-{uuid4().hex[:8]}"  # what an earlier test has left at the service expires some time
             looks = [Looks(self.make(source)) for _ in range(2)]
             nodes = [
-                await stack.enter_async_context(_start(name, look)) for name, look in zip("ab", looks, strict=True)
+                await stack.enter_async_context(_start(name, look, cluster_name))
+                for name, look in zip("ab", looks, strict=True)
             ]
             await source.list([node.address for node in nodes])
             await eventually(lambda: all(_up(node) == 2 for node in nodes))
@@ -79,8 +85,7 @@ class FaultContract:
                 lambda: all(look.begun > was + LOOKUPS for look, was in zip(looks, begun, strict=True)), within_s=20
             )
             assert [_up(node) for node in nodes] == [2, 2]
-            lines = [record.getMessage() for record in caplog.records]
-            assert len(lines) == 2, lines
+            assert len(caplog.records) == 2, caplog.text
             await source.misbehave(None)
             loop = asyncio.get_running_loop()
             healed_at = loop.time()
@@ -108,9 +113,15 @@ class Looks(DiscoveryStrategy):
         return await self._strategy.lookup()
 
 
-def _start(name: str, strategy: DiscoveryStrategy) -> ClusterStart:
+def _start(name: str, strategy: DiscoveryStrategy, cluster_name: str) -> ClusterStart:
     return foundation.start_cluster(
-        name=name, cluster=strategy, cookie="tests", transport="memory", handle_signals=False, discovery=OPTIONS
+        name=name,
+        cluster_name=cluster_name,
+        cluster=strategy,
+        cookie="tests",
+        transport="memory",
+        handle_signals=False,
+        discovery=OPTIONS,
     )
 
 

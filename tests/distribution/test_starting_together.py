@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 
 import pytest
@@ -15,7 +16,8 @@ from foundation.testing.simulation.cluster import SimulatedCluster
 
 NODES = 20
 CHILDREN = 10
-STARTS = 50
+STARTS = int(os.environ.get("STARTS", "12"))
+"""By hand with more: ``STARTS=50``."""
 PAUSES = 20
 PAUSE_S = 3.0
 

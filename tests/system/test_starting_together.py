@@ -19,7 +19,7 @@ from tests.programs import Program, playground
 from tests.system.watching import Watcher, watcher
 
 TOGETHER = int(os.environ.get("TOGETHER", "6"))
-STARTS = int(os.environ.get("STARTS", "2"))
+STARTS = int(os.environ.get("STARTS", "1"))
 PAUSES = int(os.environ.get("PAUSES", "1"))
 PAUSE_S = 3.0
 WITHIN_S = 60.0

@@ -38,7 +38,9 @@ async def answer_probes(parts: Parts, config: Config, stack: AsyncExitStack) -> 
 
 
 async def have_enough(parts: Parts, config: Config) -> None:
-    """Wait until as many members are up as the node is to begin with."""
+    """Wait until as many members are up as the node is to begin with; who only looks on need not."""
+    if config.observer:
+        return
     async with parts.membership.events.stream() as events:
         while (up := _up(parts)) < config.min_members:
             logger.warning("%s waits: %d of at least %d members are up", config.name, up, config.min_members)
