@@ -16,6 +16,9 @@ Start = Callable[[Announcement], Awaitable[DiscoveryStrategy]]
 class StrategyContract:
     """Properties of a strategy that announces this node and finds others."""
 
+    cluster = ""
+    """That of the node that was started last, for :meth:`spoil`."""
+
     @pytest.fixture
     def make(self) -> Callable[[], DiscoveryStrategy]:
         """Return what makes strategies that can find each other."""
@@ -30,6 +33,7 @@ class StrategyContract:
         started: list[DiscoveryStrategy] = []
 
         async def start(announced: Announcement) -> DiscoveryStrategy:
+            self.cluster = announced.cluster
             started.append(make())
             await started[-1].start(announced)
             return started[-1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -44,25 +43,10 @@ def real() -> Iterator[ConsulServer]:
 class TestConsulContract(StrategyContract):
     """Nodes that meet in Consul."""
 
-    cluster = ""
-
     @pytest.fixture
     def make(self, server: ConsulServer) -> Callable[[], DiscoveryStrategy]:
         self.server = server
         return lambda: ConsulStrategy(ConsulOptions(url=server.url))
-
-    @pytest.fixture
-    async def start(self, make: Callable[[], DiscoveryStrategy]) -> AsyncIterator[Start]:
-        async with AsyncExitStack() as stack:
-
-            async def start(announced: Announcement) -> DiscoveryStrategy:
-                self.cluster = announced.cluster
-                strategy = make()
-                stack.push_async_callback(strategy.stop)
-                await strategy.start(announced)
-                return strategy
-
-            yield start
 
     async def spoil(self) -> None:
         good = {"foundation-cluster": self.cluster, "foundation-node": "x"}

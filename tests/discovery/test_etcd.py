@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -49,25 +48,10 @@ async def ask(server: EtcdServer, path: str, **content: Any) -> Any:
 class TestEtcdContract(StrategyContract):
     """Nodes that meet in a real etcd."""
 
-    cluster = ""
-
     @pytest.fixture
     def make(self, etcd: EtcdServer) -> Callable[[], DiscoveryStrategy]:
         self.etcd = etcd
         return lambda: EtcdStrategy(options(etcd))
-
-    @pytest.fixture
-    async def start(self, make: Callable[[], DiscoveryStrategy]) -> AsyncIterator[Start]:
-        async with AsyncExitStack() as stack:
-
-            async def start(announced: Any) -> DiscoveryStrategy:
-                self.cluster = announced.cluster
-                strategy = make()
-                stack.push_async_callback(strategy.stop)
-                await strategy.start(announced)
-                return strategy
-
-            yield start
 
     async def spoil(self) -> None:
         values = [b"", b"\xff\xfe", b"{}", b"[1,2]", b"null", b'{"node":"x"}', b"x" * 70_000]

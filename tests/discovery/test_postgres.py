@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import psycopg
@@ -44,25 +43,10 @@ async def run(server: PostgresServer) -> AsyncIterator[Callable[..., Any]]:
 class TestPostgresContract(StrategyContract):
     """Nodes that meet in a real PostgreSQL."""
 
-    cluster = ""
-
     @pytest.fixture
     def make(self, server: PostgresServer, run: Callable[..., Any]) -> Callable[[], DiscoveryStrategy]:
         self.run = run
         return lambda: PostgresStrategy(PostgresOptions(dsn=server.dsn()))
-
-    @pytest.fixture
-    async def start(self, make: Callable[[], DiscoveryStrategy]) -> AsyncIterator[Start]:
-        async with AsyncExitStack() as stack:
-
-            async def start(announced: Any) -> DiscoveryStrategy:
-                self.cluster = announced.cluster
-                strategy = make()
-                stack.push_async_callback(strategy.stop)
-                await strategy.start(announced)
-                return strategy
-
-            yield start
 
     async def spoil(self) -> None:
         for number, value in enumerate(["", "{}", "[1,2]", "null", '{"node":"x"}', "x" * 70_000]):

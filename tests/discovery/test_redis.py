@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -40,25 +40,10 @@ async def client(server: RedisServer) -> AsyncIterator[Any]:
 class TestRedisContract(StrategyContract):
     """Nodes that meet in a real Redis."""
 
-    cluster = ""
-
     @pytest.fixture
     def make(self, server: RedisServer, client: Any) -> Callable[[], DiscoveryStrategy]:
         self.client = client
         return lambda: RedisStrategy(RedisOptions(url=server.url))
-
-    @pytest.fixture
-    async def start(self, make: Callable[[], DiscoveryStrategy]) -> AsyncIterator[Start]:
-        async with AsyncExitStack() as stack:
-
-            async def start(announced: Any) -> DiscoveryStrategy:
-                self.cluster = announced.cluster
-                strategy = make()
-                stack.push_async_callback(strategy.stop)
-                await strategy.start(announced)
-                return strategy
-
-            yield start
 
     async def spoil(self) -> None:
         keys = f"{{foundation:{self.cluster}}}"

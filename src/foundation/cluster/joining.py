@@ -7,11 +7,10 @@ import logging
 from contextlib import AsyncExitStack
 
 from foundation.cluster.assembly import Parts
-from foundation.cluster.probes import Probes
+from foundation.cluster.probes import Probes, members_up
 from foundation.config import Config
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout
-from foundation.membership import MemberStatus
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +41,9 @@ async def have_enough(parts: Parts, config: Config) -> None:
     if config.observer:
         return
     async with parts.membership.events.stream() as events:
-        while (up := _up(parts)) < config.min_members:
+        while (up := members_up(parts)) < config.min_members:
             logger.warning("%s waits: %d of at least %d members are up", config.name, up, config.min_members)
             await anext(events)
-
-
-def _up(parts: Parts) -> int:
-    return sum(member.status is MemberStatus.UP for member in parts.membership.members())
 
 
 async def _look_around(parts: Parts, config: Config) -> None:

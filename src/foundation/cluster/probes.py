@@ -49,7 +49,8 @@ class Probes:
 
     def why_not_ready(self) -> str:
         """Return why this node is to get no work from outside."""
-        status, up, wanted = self._parts.membership.me.status, self._up(), self._config.min_members
+        status, up = self._parts.membership.me.status, members_up(self._parts)
+        wanted = self._config.min_members
         if status is not MemberStatus.UP:
             return f"this node is {status}"
         return f"{up} of at least {wanted} members are up" if up < wanted else ""
@@ -63,8 +64,10 @@ class Probes:
             lines += [f"# TYPE foundation_{name}_total counter", f"foundation_{name}_total {count}"]
         return "\n".join(lines) + "\n"
 
-    def _up(self) -> int:
-        return sum(member.status is MemberStatus.UP for member in self._parts.membership.members())
+
+def members_up(parts: Parts) -> int:
+    """Count the members that are up, this node among them."""
+    return sum(member.status is MemberStatus.UP for member in parts.membership.members())
 
 
 def _verdict(why_not: str) -> tuple[int, bytes, bytes]:
