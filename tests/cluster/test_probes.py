@@ -10,7 +10,8 @@ import pytest
 
 import foundation
 from foundation.cluster.probes import Probes
-from foundation.errors import ConfigurationError, ListenError, NotRunningError
+from foundation.discovery import DiscoveryStrategy, Peer
+from foundation.errors import ConfigurationError, DiscoveryError, ListenError, NotRunningError
 from tests.waiting import eventually
 
 GIVEN: dict[str, Any] = {"cluster": "static", "cookie": "tests", "transport": "memory", "handle_signals": False}
@@ -57,6 +58,47 @@ async def test_a_start_waits_for_enough_members(caplog: pytest.LogCaptureFixture
     await eventually(lambda: len(cluster.members()) == 1)
     assert (await asked(cluster.probe_port, "/health/ready")).status_code == 503
     await begun.__aexit__(None, None, None)
+
+
+class Listing(DiscoveryStrategy):
+    """Says what it is told to say."""
+
+    poll_interval_s = 0.05
+
+    def __init__(self) -> None:
+        self.finds: list[str] | None = None
+
+    async def lookup(self) -> list[Peer]:
+        if self.finds is None:
+            message = "not reachable"
+            raise DiscoveryError(message)
+        return [Peer((address,)) for address in self.finds]
+
+
+async def test_a_start_waits_for_more_than_half_of_those_who_are_there(caplog: pytest.LogCaptureFixture) -> None:
+    """A node that cannot ask, or cannot reach those it was told of, does not begin; it does once they are gone."""
+    caplog.set_level("WARNING")
+    listing = Listing()
+    given: dict[str, Any] = GIVEN | {"cluster": listing}
+    begun = foundation.start_cluster(name="here", majority_of_found=True, join_timeout_s=0.1, **given)
+    starting = asyncio.ensure_future(begun.__aenter__())
+    await eventually(lambda: "here waits: Listing could not be asked yet, and others may be there" in caplog.text)
+    listing.finds = ["127.0.0.1:1", "127.0.0.1:2"]
+    await eventually(lambda: "here waits: 1 of 3 nodes are up, which is not more than half" in caplog.text)
+    assert not starting.done()
+    async with foundation.start_cluster(name="there", peers=[begun._cluster.address], **GIVEN):
+        cluster = await starting
+    assert caplog.text.count("here waits") == 2, "what has not changed is said once"
+    await cluster.stop()
+
+
+async def test_a_node_that_finds_nobody_is_the_first() -> None:
+    """Where discovery has answered that nobody is there."""
+    listing = Listing()
+    listing.finds = []
+    given: dict[str, Any] = GIVEN | {"cluster": listing}
+    async with foundation.start_cluster(majority_of_found=True, **given) as here:
+        assert len(here.members()) == 1
 
 
 async def test_a_start_that_is_given_up_while_it_waits_leaves() -> None:

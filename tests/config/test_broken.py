@@ -181,9 +181,9 @@ FILES = {
         (
             "foundation.toml:2: messaging.compression: there is no such key; there are: cluster, cluster_name,"
             " clusters, cookie, cookie_file, discovery, distribution, fabric, fallback, handle_signals, host,"
-            " join_timeout_s, membership, metadata, min_members, name, observer, peers, port, probe_host, probe_port,"
-            " processes, profile, registry, replication, roles, session_port, strategies, tls, tls_authority,"
-            " tls_certificate, tls_private_key, transport"
+            " join_timeout_s, majority_of_found, membership, metadata, min_members, name, observer, peers, port,"
+            " probe_host, probe_port, processes, profile, registry, replication, roles, session_port, strategies, tls,"
+            " tls_authority, tls_certificate, tls_private_key, transport"
         ),
     ),
     "no TOML": (

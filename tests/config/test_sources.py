@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from foundation.config import Config, load_config
+from foundation.config.loading import check
 from foundation.config.profiles import PROFILES, detect_profile
+from foundation.config.reading import read_sources
 from foundation.core.backoff import Backoff
 from foundation.core.secret import Secret
 from foundation.discovery import DiscoveryOptions
+from foundation.errors import ConfigurationError
 from foundation.fabric import FabricOptions, TlsOptions
 from foundation.membership import MembershipOptions
 from foundation.processes import ProcessOptions
@@ -51,6 +54,36 @@ def test_tables_are_put_over_each_other_value_by_value(folder: Path) -> None:
     config = loaded({"FOUNDATION_MEMBERSHIP__REDIAL__MOST_S": "9", "FOUNDATION_METADATA__ZONE": "b"})
     assert config.metadata == {"zone": "b", "rack": "1"}
     assert config.membership == MembershipOptions(down_after_s=20.0, redial=Backoff(first_s=0.5, most_s=9.0))
+
+
+@pytest.mark.parametrize("strategy", ["kubernetes", "kubernetes_dns", "kubernetes_dns_srv"])
+def test_one_line_is_enough_in_kubernetes(strategy: str, folder: Path) -> None:
+    """It says where pods listen, that they answer probes, and that none begins on its own; whatever is said counts."""
+    config = loaded({"FOUNDATION_CLUSTER": strategy})
+    assert (config.fabric.host, config.fabric.port, config.fabric.session_port) == ("0.0.0.0", 4711, 4712)
+    assert (config.probe_port, config.majority_of_found) == (8080, True)
+    assert config.join_timeout_s == loaded(profile="production").join_timeout_s
+    (folder / "foundation.toml").write_text("probe_port = 'none'\nmajority_of_found = false")
+    given = loaded({"FOUNDATION_CLUSTER": f"mdns,{strategy}", "FOUNDATION_HOST": "127.0.0.1"}, profile="enterprise")
+    assert (given.probe_port, given.majority_of_found, given.fabric.host) == (None, False, "127.0.0.1")
+    assert given.discovery == loaded(profile="enterprise").discovery
+
+
+def test_the_table_of_a_cluster_counts_for_that_cluster(folder: Path) -> None:
+    """What a strategy says of its place is no matter of the other clusters."""
+    (folder / "foundation.toml").write_text("[clusters.a]\ncluster = 'kubernetes'\n[clusters.b]\ncluster = 'consul'\n")
+    assert loaded(cluster_name="a").probe_port == 8080
+    assert loaded(cluster_name="b").probe_port is None
+
+
+@pytest.mark.parametrize("given", [{"cluster": "kubernetes"}, {"profile": "production", "host": "0.0.0.0"}])
+@pytest.mark.usefixtures("folder")
+def test_production_asks_for_a_cookie(given: dict[str, str]) -> None:
+    """One that every machine makes for itself would be another on each; on loopback it does."""
+    with pytest.raises(ConfigurationError, match=r"refusing to listen on 0\.0\.0\.0 in production without a cookie"):
+        load_config(given, {})
+    assert load_config({**given, "host": "127.0.0.1"}, {}).cookie
+    assert check(read_sources(given, {})) == (), "a file is right without what only the machine has"
 
 
 def test_lists_are_replaced(folder: Path) -> None:

@@ -137,14 +137,18 @@ def test_strategy_finds_what_the_service_lists() -> None:
     assert [port["name"] for port in service["spec"]["ports"]] == ["foundation", "session"]
 
 
+def environment() -> dict[str, str]:
+    """Return what the node is told, with something in the place of what Kubernetes fills in."""
+    return {each["name"]: each.get("value", "pod-0") for each in container()["env"]}
+
+
 def test_ports_fit_together() -> None:
     """What the service, the probes and the node's own configuration call a port is one of the container."""
     ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
     for port in only("Service")["spec"]["ports"]:
         assert ports[port["targetPort"]] == port["port"], "a headless service does not translate ports"
-    environment = {each["name"]: each.get("value") for each in container()["env"]}
-    assert environment["FOUNDATION_PORT"] == str(ports["foundation"])
-    assert environment["FOUNDATION_SESSION_PORT"] == str(ports["session"])
+    config = load_config({}, environment() | {"FOUNDATION_COOKIE": "made by the user"})
+    assert (config.fabric.port, config.fabric.session_port) == (ports["foundation"], ports["session"])
     for probe, path in (("livenessProbe", "/health/live"), ("readinessProbe", "/health/ready")):
         assert container()[probe]["httpGet"] == {"path": path, "port": "health"}
     assert "health" in ports
@@ -159,17 +163,16 @@ def test_leaving_has_time() -> None:
 
 def test_environment_is_a_configuration() -> None:
     """A node takes what the manifest sets, and refuses to start with the cookie that stands in the file."""
-    environment = {each["name"]: each.get("value", "pod-0") for each in container()["env"]}
     reference = next(each for each in container()["env"] if each["name"] == "FOUNDATION_COOKIE")["valueFrom"]
     secret = only("Secret")
     assert reference == {"secretKeyRef": {"name": secret["metadata"]["name"], "key": "cookie"}}
-    config = load_config({}, environment | {"FOUNDATION_COOKIE": "made by the user"})
+    config = load_config({}, environment() | {"FOUNDATION_COOKIE": "made by the user"})
     assert config.strategies == ("kubernetes",)
     assert config.probe_port == next(port["containerPort"] for port in container()["ports"] if port["name"] == "health")
     replicas, away = at(only("StatefulSet"), "spec.replicas"), at(only("PodDisruptionBudget"), "spec.maxUnavailable")
     assert replicas / 2 < config.min_members <= replicas - away
     with pytest.raises(ConfigurationError, match="cookie"):
-        load_config({}, environment | {"FOUNDATION_COOKIE": secret["stringData"]["cookie"]})
+        load_config({}, environment() | {"FOUNDATION_COOKIE": secret["stringData"]["cookie"]})
 
 
 def test_pods_are_confined() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -16,8 +18,10 @@ import foundation
 from foundation.discovery import DiscoveryStrategy, Peer, make_strategy
 from foundation.discovery.kubernetes import api
 from foundation.errors import DiscoveryError
+from tests.commands import Commands
 from tests.discovery.announcing import announcement, until_seen
 from tests.discovery.faults import PERIOD_S, Fault, FaultContract
+from tests.programs import playground
 from tests.services.kube_apiserver import KubeApiServer, kube_apiserver
 from tests.services.kubernetes import endpoint, pod, slice_of
 from tests.waiting import eventually
@@ -267,3 +271,41 @@ async def test_two_nodes_find_each_other(namespace: Namespace) -> None:
         await namespace.put_pod("a", one.address)
         await namespace.put_pod("b", two.address)
         await eventually(lambda: len(one.members()) == len(two.members()) == 2)
+
+
+async def test_one_line_starts_a_cluster_in_pods(namespace: Namespace, server: KubeApiServer) -> None:
+    """A node that is not allowed to ask waits; then it waits for the other pod of two; then both are ready."""
+    for name, host in PODS.items():
+        await namespace.put_pod(name, f"{host}:4711")
+    pods = {
+        "FOUNDATION_CLUSTER": "kubernetes",
+        "FOUNDATION_COOKIE": "tests",
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+        "FOUNDATION_STRATEGIES__KUBERNETES__SERVICE_ACCOUNT": str(namespace.folder),
+        "FOUNDATION_STRATEGIES__KUBERNETES__LOOKUP": "pods",
+        "FOUNDATION_STRATEGIES__KUBERNETES__POLL_INTERVAL_S": "0.2",
+    }
+    async with playground(**pods) as ground, await Commands(ground).start("node", "--host", PODS["one"]) as one:
+        await one.line("waits: kubernetes could not be asked yet", 30)
+        await namespace.permit("pods")
+        await one.line("waits: 1 of 2 nodes are up, which is not more than half", 30)
+        assert await readiness(PODS["one"]) == 503
+        async with await Commands(ground).start("node", "--host", PODS["two"]) as two:
+            for node, host in ((one, PODS["one"]), (two, PODS["two"])):
+                await node.line("ready", 30)
+                assert await readiness(host) == 200
+            async with await Commands(ground).start("status", "--host", PODS["one"]) as status:
+                assert await status.end(30) == 0
+                assert "2 nodes" in status.output
+            two.send(signal.SIGTERM)
+            assert await two.end() == 0
+        await one.line("left")
+
+
+PODS = {"one": "127.0.0.2", "two": "127.0.0.3"}
+
+
+async def readiness(host: str) -> int:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"http://{host}:8080/health/ready")).status_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foundation.cluster.credentials import Credentials
@@ -14,7 +14,7 @@ from foundation.core.sources import new_node_id
 from foundation.core.version import __version__
 from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Peer, make_strategy
 from foundation.distribution import Children, Distribution
-from foundation.fabric import Fabric
+from foundation.fabric import Fabric, FabricOptions
 from foundation.membership import Facts, Membership, MemberStatus
 from foundation.processes import Host, known_wire_names, on_new_wire_name
 from foundation.registry import (
@@ -64,7 +64,7 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
         cluster=config.cluster_name,
         cookie=config.cookie,
         version=__version__,
-        options=config.fabric,
+        options=_fabric_options(config),
     )
     membership = Membership(fabric, _facts(config), config.membership)
     host = Host(fabric.peers, options=config.processes)
@@ -109,7 +109,14 @@ def _discovery(
     fabric: Fabric,
     membership: Membership,
 ) -> Discovery:
-    announcement = Announcement(fabric.node_id, config.name, config.cluster_name, __version__, fabric.addresses)
+    announcement = Announcement(
+        fabric.node_id,
+        config.name,
+        config.cluster_name,
+        __version__,
+        fabric.addresses,
+        config.fabric.port or None,
+    )
 
     def found(_strategy: str, peers: frozenset[Peer]) -> None:
         for peer in sorted(peers, key=lambda peer: (peer.addresses, peer.node or "")):  # the same order in each run
@@ -118,6 +125,11 @@ def _discovery(
     discovery = Discovery(strategies, announcement, found, config.discovery, fallback=fallback)
     discovery.use_cookie(config.cookie)
     return discovery
+
+
+def _fabric_options(config: Config) -> FabricOptions:
+    """Let who only looks on take any free ports: the ones that are configured belong to the node beside it."""
+    return replace(config.fabric, port=0, session_port=0) if config.observer else config.fabric
 
 
 def _facts(config: Config) -> Facts:

@@ -18,6 +18,7 @@ from foundation.cluster.info import ClusterInfo, health, paths
 from foundation.cluster.joining import answer_probes, have_enough, meet
 from foundation.cluster.load import LoadTeller
 from foundation.cluster.loneliness import mind_loneliness
+from foundation.cluster.probes import Probes
 from foundation.config import Config
 from foundation.core.collecting import collect_rarely
 from foundation.core.events import EventStream
@@ -92,7 +93,7 @@ class Cluster:
             stack.callback(collect_rarely())
             parts = await assemble(self.config, stack)
             self._loop = asyncio.get_running_loop()
-            self.probe_port = await answer_probes(parts, self.config, stack)
+            self.probe_port = await answer_probes(probes := Probes(parts, self.config), self.config, stack)
             await meet(parts, self.config)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.push_async_callback(parts.distribution.hand_all_over)
@@ -103,7 +104,7 @@ class Cluster:
             self._parts = parts
             stack.callback(setattr, self, "_parts", None)
             self._tasks.keep_running(partial(mind_loneliness, self), "mind loneliness")
-            await have_enough(parts, self.config)
+            await have_enough(parts, self.config, probes)
             self._stack = stack.pop_all()
         _running.add(self)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from foundation.cluster.assembly import Parts
-from foundation.cluster.probes import Probes, members_up
+from foundation.cluster.probes import Probes
 from foundation.config import Config
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout
@@ -15,6 +15,7 @@ from foundation.errors import CallTimeout
 logger = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 0.25
+_LOOK_AGAIN_S = 0.25
 _LEAST_CATCH_UP_S = 0.25
 
 
@@ -26,24 +27,33 @@ async def meet(parts: Parts, config: Config) -> None:
         await _catch_up(parts, config.name, until)
 
 
-async def answer_probes(parts: Parts, config: Config, stack: AsyncExitStack) -> int | None:
+async def answer_probes(probes: Probes, config: Config, stack: AsyncExitStack) -> int | None:
     """Answer to an orchestrator, if that is wanted, until all has been handed over; return at which port."""
-    if config.probe_port is None:
+    if config.probe_port is None or config.observer:
         return None
     from foundation.cluster.probe_server import ProbeServer  # noqa: PLC0415 - needs an extra
 
-    server = ProbeServer(Probes(parts, config), config.probe_host or config.fabric.host, config.probe_port)
+    server = ProbeServer(probes, config.probe_host or config.fabric.host, config.probe_port)
     return (await stack.enter_async_context(server)).port
 
 
-async def have_enough(parts: Parts, config: Config) -> None:
+async def have_enough(parts: Parts, config: Config, probes: Probes) -> None:
     """Wait until as many members are up as the node is to begin with; who only looks on need not."""
-    if config.observer:
-        return
+    if not config.observer:
+        await _wait_for_enough(parts, config, probes)
+    probes.has_begun = True
+
+
+async def _wait_for_enough(parts: Parts, config: Config, probes: Probes) -> None:
     async with parts.membership.events.stream() as events:
-        while (up := members_up(parts)) < config.min_members:
-            logger.warning("%s waits: %d of at least %d members are up", config.name, up, config.min_members)
-            await anext(events)
+        said = ""
+        while why := probes.why_not_begin():
+            if why != said:
+                logger.warning("%s waits: %s", config.name, why)
+            said = why
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN_S):  # for what discovery finds
+                    await anext(events)
 
 
 async def _look_around(parts: Parts, config: Config) -> None:

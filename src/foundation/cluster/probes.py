@@ -26,6 +26,8 @@ class Probes:
     def __init__(self, parts: Parts, config: Config) -> None:
         self._parts = parts
         self._config = config
+        self.has_begun = False
+        """Whether the start is over, with as many nodes as it takes."""
 
     def answer(self, path: str) -> tuple[int, bytes, bytes]:
         """Return status, type and content for a path."""
@@ -49,10 +51,24 @@ class Probes:
 
     def why_not_ready(self) -> str:
         """Return why this node is to get no work from outside."""
-        status, up = self._parts.membership.me.status, members_up(self._parts)
-        wanted = self._config.min_members
+        status = self._parts.membership.me.status
         if status is not MemberStatus.UP:
             return f"this node is {status}"
+        if not self.has_begun:
+            return self.why_not_begin() or "this node begins"
+        return self._why_too_few()
+
+    def why_not_begin(self) -> str:
+        """Return why the start of this node has to wait."""
+        found, up = self._parts.discovery.most_found(), members_up(self._parts)
+        if (why := self._why_too_few()) or not self._config.majority_of_found:
+            return why
+        if found is None:
+            return f"{', '.join(self._config.strategy_names)} could not be asked yet, and others may be there"
+        return "" if 2 * up > found + 1 else f"{up} of {found + 1} nodes are up, which is not more than half"
+
+    def _why_too_few(self) -> str:
+        up, wanted = members_up(self._parts), self._config.min_members
         return f"{up} of at least {wanted} members are up" if up < wanted else ""
 
     def metrics(self) -> str:

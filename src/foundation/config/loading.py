@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.config.checking import complaints
-from foundation.config.config import Config
+from foundation.config.config import LOOPBACK, Config
 from foundation.config.cookie import cookie_file, own_cookie, read_cookie
 from foundation.config.given import Given, Layer, Problems, nested
 from foundation.config.keys import (
@@ -31,9 +31,11 @@ from foundation.config.strategy_checks import options_in
 from foundation.core.secret import Secret
 from foundation.discovery import DiscoveryStrategy
 from foundation.errors import ConfigurationError
+from foundation.fabric import FabricOptions
 
 _TLS: Key = ("fabric", "tls")
 _TLS_FILES = ("certificate", "private_key", "authority")
+_COOKIES: frozenset[Key] = frozenset({("cookie",), ("cookie_file",)})
 _ANY_SECRET = Secret("stands for the one that is made at the first start")
 
 
@@ -51,7 +53,7 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     settings = settings_of(merged, reading.problems)
     reading.problems.raise_if_any()
     assert settings is not None  # noqa: S101 - or there would be problems
-    return _config(settings, merged, None)
+    return _config(settings, merged, None, guarded=reading.is_production(merged))
 
 
 def check(reading: Reading) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ def check(reading: Reading) -> tuple[str, ...]:
         settings = settings_of(merged, reading.problems, every_strategy=True)
         if settings is not None and not reading.problems.texts():
             try:
-                _config(settings, merged, _ANY_SECRET)
+                _config(settings, merged, _ANY_SECRET, guarded=False)  # whose cookie may be on another machine
             except ConfigurationError as error:
                 reading.problems.add(str(error))
     return reading.problems.texts()
@@ -172,8 +174,23 @@ def _cookie_from_file(file: str | None) -> tuple[Secret, str]:
         raise ConfigurationError(message) from None
 
 
-def _config(settings: Settings, merged: Layer, cookie: Secret | None) -> Config:
-    """Build the record; without a cookie take that of this user, which is made at first use."""
+def _refuse_to_be_reached(fabric: FabricOptions) -> None:
+    if fabric.host in LOOPBACK or (fabric.tls is not None and fabric.tls.mutual):
+        return
+    message = (
+        f"refusing to listen on {fabric.host} in production without a cookie that all nodes share: set"
+        " FOUNDATION_COOKIE or cookie_file alike on all, mount /run/secrets/foundation/cookie, or use mutual TLS"
+    )
+    raise ConfigurationError(message)
+
+
+def _config(settings: Settings, merged: Layer, cookie: Secret | None, *, guarded: bool) -> Config:
+    """Build the record; without a cookie take that of this user, which is made at first use.
+
+    A node that is to be ``guarded`` takes no such cookie where other machines reach it: they would have another.
+    """
+    if guarded and not merged.keys() & _COOKIES:
+        _refuse_to_be_reached(settings.fabric)
     common: dict[str, Any] = {field.name: getattr(settings, field.name) for field in fields(NodeOptions)}
     file: str | None = None
     if ("cookie",) in merged:

@@ -31,10 +31,15 @@ class NodeOptions:
     """Anything the others should know about this node."""
 
     observer: bool = False
-    """Look on without being a member: run nothing, count for nothing."""
+    """Look on without being a member: run nothing, count for nothing, take any free ports."""
 
     min_members: int = 1
     """A start waits until so many members are up, this node among them, so that no few of them begin on their own."""
+
+    majority_of_found: bool = False
+    """A start waits, besides, until discovery has answered and more than half of the nodes it knows of are up, this one
+    among them, so that a node that cannot reach the others does not begin on its own. For strategies that list nodes
+    as they are, such as ``kubernetes``, which turns it on."""
 
     probe_port: int | None = None
     """TCP port at which the node says over HTTP whether it is alive and ready; None for none, 0 for any free one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from foundation.config.given import Given, Layer
+from foundation.config.given import Given, Layer, Source
 from foundation.config.keys import Key, dotted
 
 _DEVELOPMENT: Mapping[Key, Any] = {}
@@ -29,6 +29,20 @@ PROFILES: Mapping[str, Mapping[Key, Any]] = {
     "enterprise": _ENTERPRISE,
 }
 
+_KUBERNETES: Mapping[Key, Any] = {
+    **_PRODUCTION,
+    ("fabric", "host"): "0.0.0.0",  # noqa: S104 - pods have networks of their own, and a cookie is asked for
+    ("fabric", "port"): 4711,
+    ("fabric", "session_port"): 4712,
+    ("probe_port",): 8080,
+    ("majority_of_found",): True,
+}
+
+_STRATEGIES: Mapping[str, Mapping[Key, Any]] = dict.fromkeys(
+    ("kubernetes", "kubernetes_dns", "kubernetes_dns_srv"), _KUBERNETES
+)
+"""What a strategy says of the place where the node runs."""
+
 
 def detect_profile(environ: Mapping[str, str]) -> str:
     """Return the profile that ``auto`` stands for: in a container it is production."""
@@ -38,7 +52,17 @@ def detect_profile(environ: Mapping[str, str]) -> str:
 
 def profile_layer(name: str) -> Layer:
     """Return what a profile gives, once ``auto`` is resolved."""
+    return _layer(PROFILES[name], "profile", name)
+
+
+def strategy_layer(strategies: object) -> Layer:
+    """Return what follows from the strategies of a cluster, below any profile."""
+    given = strategies if isinstance(strategies, tuple) else ()
+    return next((_layer(_STRATEGIES[name], "strategy", name) for name in given if name in _STRATEGIES), {})
+
+
+def _layer(values: Mapping[Key, Any], source: Source, name: str) -> Layer:
     return {
-        key: Given(value, "profile", f"profile {name}", f"the profile {name}: {dotted(key)}")
-        for key, value in PROFILES[name].items()
+        key: Given(value, source, f"{source} {name}", f"the {source} {name}: {dotted(key)}")
+        for key, value in values.items()
     }

@@ -11,7 +11,7 @@ from foundation.config.arguments import argument_layers
 from foundation.config.checking import converted, known_only, number_problem, profile_problem
 from foundation.config.given import Given, Layer, Problems, overlay
 from foundation.config.keys import Key, type_of
-from foundation.config.profiles import detect_profile, profile_layer
+from foundation.config.profiles import detect_profile, profile_layer, strategy_layer
 from foundation.config.settings import DEFAULT_PROFILE
 from foundation.config.tls_folder import tls_in
 from foundation.config.toml_file import find_file, read_file
@@ -20,6 +20,7 @@ from foundation.errors import ConfigurationError
 
 _PROFILE: Key = ("profile",)
 _CLUSTERS = "clusters"
+_STRATEGIES: Key = ("cluster",)
 _TLS: Key = ("fabric", "tls")
 
 
@@ -37,7 +38,13 @@ class Reading:
 
     def merged(self, cluster: str | None = None) -> Layer:
         """Return what counts for one of several clusters, or what is said for all of them."""
-        return overlay(layer if cluster is None else _with_cluster(layer, cluster) for layer in self.layers)
+        said = overlay(layer if cluster is None else _with_cluster(layer, cluster) for layer in self.layers)
+        strategies = said.get(_STRATEGIES)
+        return overlay([strategy_layer(strategies.value), said]) if strategies else said
+
+    def is_production(self, merged: Layer) -> bool:
+        """Tell whether this is no laptop, by the profile or by a strategy that there is nowhere else."""
+        return self.profile != DEFAULT_PROFILE or any(given.source == "strategy" for given in merged.values())
 
     def clusters(self) -> list[str]:
         """Return the names of the clusters that have a table, in the order of the sources."""

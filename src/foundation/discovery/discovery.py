@@ -105,6 +105,14 @@ class Discovery:
         """Tell how each strategy is doing."""
         return {name: runner.status for name, runner in (self._runners | self._fallback).items()}
 
+    def most_found(self) -> int | None:
+        """Return how many other nodes the strategy knows of that knows most; None while none of them has answered.
+
+        Those of the fallback do not count.
+        """
+        answered = [status.peers for status in (r.status for r in self._runners.values()) if status.lookups]
+        return max(map(len, answered), default=None)
+
     async def _fall_back(self) -> None:
         """Begin with the fallback when the others have found nobody for a while."""
         for runner in self._runners.values():

@@ -49,6 +49,9 @@ class Announcement:
     addresses: tuple[str, ...]
     """Where its door is, as in :class:`Peer`."""
 
+    port: int | None = None
+    """The port of the doors of all nodes, where one is configured."""
+
 
 def parse_address(text: str, default_port: int | None = None) -> tuple[str, int]:
     """Split ``host:port`` (without a port where there is a default) or say what is wrong with it."""

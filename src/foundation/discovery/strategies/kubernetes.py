@@ -30,8 +30,8 @@ from foundation.discovery.kubernetes.objects import (
     pods_of_slice,
     read_head,
 )
-from foundation.discovery.peers import Announcement, Peer, format_address, parse_address
-from foundation.discovery.ports import check_port
+from foundation.discovery.peers import Announcement, Peer, format_address
+from foundation.discovery.ports import check_port, own_port
 from foundation.discovery.strategy import DiscoveryStrategy
 from foundation.errors import ConfigurationError, DiscoveryError
 
@@ -126,11 +126,10 @@ class KubernetesStrategy(DiscoveryStrategy):
         """Read the service account; raises ConfigurationError where this is no pod and nothing else was configured."""
         options = self._options
         namespace = namespace_of(options.namespace, options.service_account)
-        own_port = parse_address(announcement.addresses[0])[1] if announcement.addresses else None
         self._reading = Reading(
             options.mode,
             port_of(options.port),
-            own_port,
+            own_port(announcement),
             namespace,
             options.service,
             cluster_domain_of(options.cluster_domain),
