@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,13 +63,28 @@ def make_authority(folder: Path, name: str, days: float, *, replace: bool = Fals
     return Made((folder / AUTHORITY, folder / AUTHORITY_KEY), certificate.not_valid_after_utc)
 
 
-def issue(authority: Path, folder: Path, name: str, addresses: Iterable[str], days: float, *, replace: bool) -> Made:
+def issue(
+    authority: Path,
+    folder: Path,
+    name: str,
+    addresses: Iterable[str],
+    days: float,
+    *,
+    believe: Sequence[Path] = (),
+    replace: bool,
+) -> Made:
     """Write a node's certificate, its key, and whom it is to believe: all that a node needs for TLS.
 
     ``authority`` is the folder of :func:`make_authority`; ``addresses`` are the names and IP addresses at which the
-    node is dialed, which only nodes that verify names look at. Raises :class:`ConfigurationError`.
+    node is dialed, which only nodes that verify names look at; ``believe`` are folders of other authorities that the
+    node is to believe too. Raises :class:`ConfigurationError`.
     """
     _refuse_existing(folder / KEY, replace=replace)
+    believed = b"".join(_certificate_in(each) for each in (authority, *believe))
+    is_own_folder = folder.resolve() == authority.resolve()
+    if is_own_folder and believe:
+        message = f"{folder} is the authority's own folder, and its file holds no other authority: write to another one"
+        raise ConfigurationError(message)
     issuer, issuer_key = _read_authority(authority)
     key = ec.generate_private_key(ec.SECP256R1())
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
@@ -85,8 +100,8 @@ def issue(authority: Path, folder: Path, name: str, addresses: Iterable[str], da
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     certificate = builder.sign(issuer_key, SHA256())
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() != authority.resolve():
-        _write(folder / AUTHORITY, (authority / AUTHORITY).read_bytes(), is_secret=False)
+    if not is_own_folder:
+        _write(folder / AUTHORITY, believed, is_secret=False)
     _write(folder / KEY, _key_pem(key))
     _write(folder / CERTIFICATE, certificate.public_bytes(Encoding.PEM), is_secret=False)
     return Made((folder / CERTIFICATE, folder / KEY, folder / AUTHORITY), certificate.not_valid_after_utc)
@@ -100,13 +115,10 @@ def _refuse_existing(file: Path, *, replace: bool) -> None:
 
 def _read_authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     try:
-        certificate = x509.load_pem_x509_certificate((folder / AUTHORITY).read_bytes())
+        certificate = x509.load_pem_x509_certificate(_certificate_in(folder))
         key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), None)
     except OSError as error:
-        message = (
-            f"there is no authority in {folder} ({error.strerror}: {error.filename}); `foundation certs init` makes one"
-        )
-        raise ConfigurationError(message) from None
+        raise _no_authority(folder, error) from None
     except (ValueError, TypeError) as error:
         message = f"the authority in {folder} cannot be used: {error}"
         raise ConfigurationError(message) from None
@@ -117,6 +129,20 @@ def _read_authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePri
         message = f"the authority in {folder} has expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
         raise ConfigurationError(message)
     return certificate, key
+
+
+def _certificate_in(folder: Path) -> bytes:
+    try:
+        return (folder / AUTHORITY).read_bytes()
+    except OSError as error:
+        raise _no_authority(folder, error) from None
+
+
+def _no_authority(folder: Path, error: OSError) -> ConfigurationError:
+    message = (
+        f"there is no authority in {folder} ({error.strerror}: {error.filename}); `foundation certs init` makes one"
+    )
+    return ConfigurationError(message)
 
 
 def _builder(

@@ -50,13 +50,21 @@ def issue(
     days: Annotated[
         float, typer.Option(min=0.001, help="How long it is good, at most as long as the authority.")
     ] = 365,
+    believe: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Another authority that the node is to believe too; repeatable."),
+    ] = None,
     replace: Replace = False,
 ) -> int:
     """Make what one node needs for TLS: its certificate, its key, and whom it is to believe."""
     from foundation.cli.authority import issue as issue_certificate  # noqa: PLC0415 - needs an extra
 
     folder = Path(name) if out is None else out
-    made = _writing(lambda: issue_certificate(authority, folder, name, addresses or (), days, replace=replace))
+    made = _writing(
+        lambda: issue_certificate(
+            authority, folder, name, addresses or (), days, believe=believe or (), replace=replace
+        )
+    )
     print(f"made {_listed(made.files)}, good until {made.expires:%Y-%m-%d}")
     print(f"on that node: FOUNDATION_TLS={folder.absolute()}")
     return 0
