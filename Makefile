@@ -54,6 +54,10 @@ bench-failover: .dev ## Measure distributed children on three nodes: starting, l
 bench-simulation: .dev ## Measure how long simulated clusters of 100 and 1,000 nodes take, and their memory
 	@PYTHONHASHSEED=0 $(BIN)/python -m benchmarks.simulation
 
+.PHONY: bench-flood
+bench-flood: .dev ## Measure what ten minutes of junk cost a node that finds others by gossip (DURATION_S=60: one minute)
+	@$(BIN)/python -m benchmarks.flood
+
 .PHONY: bench-peers
 bench-peers: ## Set up the environment of the Python peers
 	@tools/setup-venv peers
