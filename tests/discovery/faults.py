@@ -61,6 +61,10 @@ class FaultContract:
         """Make a strategy that asks it every `PERIOD_S`."""
         raise NotImplementedError
 
+    def listening(self, number: int) -> dict[str, Any]:  # noqa: ARG002 - for those who care
+        """Return where a node is to listen, where that matters: ``host`` and ``port``."""
+        return {}
+
     @pytest.mark.parametrize("fault", TRIED)
     async def test_nobody_is_disconnected(self, source: Source, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
         """Nobody is lost meanwhile, each log has one line, and all are found again a period after the end."""
@@ -71,8 +75,8 @@ class FaultContract:
             cluster_name = f"faults-{uuid4().hex[:8]}"  # what an earlier test has left at the service expires some time
             looks = [Looks(self.make(source)) for _ in range(2)]
             nodes = [
-                await stack.enter_async_context(_start(name, look, cluster_name))
-                for name, look in zip("ab", looks, strict=True)
+                await stack.enter_async_context(_start(number, look, cluster_name, self.listening(number)))
+                for number, look in enumerate(looks)
             ]
             await source.list([node.address for node in nodes])
             await eventually(lambda: all(_up(node) == 2 for node in nodes))
@@ -113,15 +117,16 @@ class Looks(DiscoveryStrategy):
         return await self._strategy.lookup()
 
 
-def _start(name: str, strategy: DiscoveryStrategy, cluster_name: str) -> ClusterStart:
+def _start(number: int, strategy: DiscoveryStrategy, cluster_name: str, listening: dict[str, Any]) -> ClusterStart:
     return foundation.start_cluster(
-        name=name,
+        name=f"node-{number}",
         cluster_name=cluster_name,
         cluster=strategy,
         cookie="tests",
         transport="memory",
         handle_signals=False,
         discovery=OPTIONS,
+        **listening,
     )
 
 

@@ -60,17 +60,29 @@ class FailingDns:
 
     async def list(self, addresses: Sequence[str]) -> None:
         self._listed = addresses
+        await self.serve(addresses)
+
+    async def serve(self, addresses: Sequence[str]) -> None:
         await self.server.serve(self._name, addresses)
 
     async def misbehave(self, fault: Fault | None) -> None:
         match fault:
             case "empty":
-                await self.server.serve(self._name, [])
+                await self.serve([])
             case None:
                 self.front.mode = "pass"
-                await self.server.serve(self._name, self._listed)
+                await self.serve(self._listed)
             case _:
                 self.front.mode = MODES[fault]
+
+
+def asking(source: FailingDns) -> dict[str, Any]:
+    """Return the options for asking the front of that server, every period."""
+    return {
+        "nameservers": (LOOPBACK,),
+        "nameserver_port": source.front.port,
+        "poll_interval_s": PERIOD_S,
+    }
 
 
 class TestFaults(FaultContract):
@@ -82,16 +94,38 @@ class TestFaults(FaultContract):
             yield FailingDns(server, before)
 
     def make(self, source: FailingDns) -> DiscoveryStrategy:
-        return make_strategy(
-            "dns",
-            {
-                "query": SERVICE,
-                "resource_types": ("SRV",),
-                "nameservers": (LOOPBACK,),
-                "nameserver_port": source.front.port,
-                "poll_interval_s": PERIOD_S,
-            },
-        )
+        return make_strategy("dns", {"query": SERVICE, "resource_types": ("SRV",), **asking(source)})
+
+
+class FailingAddresses(FailingDns):
+    """The same with the addresses of hosts alone, which do not tell a port."""
+
+    async def serve(self, addresses: Sequence[str]) -> None:
+        await self.server.set(self._name, "A", *(address.rpartition(":")[0] for address in addresses))
+
+
+class AddressFaults(FaultContract):
+    """What holds for strategies that find hosts: the nodes have a port in common, each on an address of its own."""
+
+    name: str
+
+    @pytest.fixture
+    async def source(self, server: NameServer) -> AsyncIterator[FailingAddresses]:
+        self.port = free_port()
+        async with front(server.port) as before:
+            yield FailingAddresses(server, before, self.name)
+
+    def listening(self, number: int) -> dict[str, Any]:
+        return {"host": f"127.0.0.{number + 2}", "port": self.port}
+
+
+class TestAddressFaults(AddressFaults):
+    """Of the hosts of a name."""
+
+    name = NODES
+
+    def make(self, source: FailingAddresses) -> DiscoveryStrategy:
+        return make_strategy("dns", {"query": NODES, **asking(source)})
 
 
 async def test_addresses_of_several_names(server: NameServer) -> None:

@@ -16,7 +16,7 @@ from foundation.discovery import DiscoveryStrategy, Peer, make_strategy
 from foundation.errors import ConfigurationError, DiscoveryError
 from tests.discovery.announcing import announcement
 from tests.discovery.faults import PERIOD_S, FaultContract
-from tests.discovery.test_dns import FailingDns
+from tests.discovery.test_dns import AddressFaults, FailingDns, asking
 from tests.services.dns import LOOPBACK, NameServer, front, name_server
 
 SERVICE = "web.shop.svc.cluster.test."
@@ -69,6 +69,16 @@ class TestFaults(FaultContract):
             targets="addresses",
             poll_interval_s=PERIOD_S,
         )
+
+
+class TestAddressFaults(AddressFaults):
+    """The same where the pods are found by their addresses."""
+
+    name = SERVICE
+
+    def make(self, source: FailingDns) -> DiscoveryStrategy:
+        where = {"service": "web", "namespace": "shop", "cluster_domain": "cluster.test"}
+        return make_strategy("kubernetes_dns", {**where, **asking(source)})
 
 
 async def test_addresses_of_the_service(server: NameServer, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
