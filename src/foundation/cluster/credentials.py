@@ -29,7 +29,7 @@ class Credentials:
         self._discovery = discovery
         self._cookie_file = Path(config.cookie_file).absolute() if config.cookie_file else None
         self._files = [Path(file).absolute() for file in named if file]
-        self._interval_s = config.fabric.credentials_poll_s
+        self._options = config.fabric
         self._tasks = TaskScope("credentials")
 
     async def __aenter__(self) -> Self:
@@ -58,7 +58,7 @@ class Credentials:
         """Renew them whenever the files change that the cookie and the certificates were read from."""
         known = seen = self._stamps()
         while True:
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(self._options.credentials_poll_s)
             before, seen = seen, self._stamps()
             if seen == known or seen != before:  # while they change they may be half written
                 continue

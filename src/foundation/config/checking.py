@@ -28,6 +28,28 @@ from foundation.config.settings import ProfileName
 MISSING = "is missing"
 _MOST_PORT = 65535
 _MOST_SHOWN = 60
+_FROM_ONE = {
+    ("min_members",),
+    ("discovery", "most_peers"),
+    ("discovery", "restart_after"),
+    ("distribution", "batch"),
+    ("distribution", "moves_at_once"),
+    ("processes", "mailbox_capacity"),
+    ("processes", "offload_processes"),
+    ("processes", "offload_threads"),
+    ("processes", "turn_messages"),
+}
+_ABOVE_ZERO = {
+    ("discovery", "poll_interval_s"),
+    ("distribution", "forget_after_s"),
+    ("distribution", "rebalance_per_s"),
+    ("fabric", "credentials_poll_s"),
+    ("membership", "tick_s"),
+    ("registry", "retry_s"),
+    ("replication", "compare_interval_s"),
+    ("replication", "want_timeout_s"),
+}
+"""Without a rest between them a node would do nothing else."""
 
 
 def known_only(layer: Layer, problems: Problems) -> Layer:
@@ -92,8 +114,11 @@ def number_problem(key: Key, given: Given, annotation: Any) -> str | None:  # no
 def _out_of_range(key: Key, number: float) -> str | None:
     if not math.isfinite(number):
         return "must be finite"
-    if key[-1] == "min_members" and number < 1:
+    section = key[2:] if key[0] == "clusters" else key
+    if section in _FROM_ONE and number < 1:
         return "must be a number from 1"
+    if section in _ABOVE_ZERO and number == 0:
+        return "must be more than 0"
     return "must not be negative" if number < 0 else None
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from foundation.core.tasks import TaskScope
+from foundation.discovery.options import DiscoveryOptions
 from foundation.errors import FoundationError
 
 logger = logging.getLogger(__name__)
@@ -61,10 +62,10 @@ class Severable(Generic[T]):
 class BoundedCalls:
     """Call foreign code within time limits."""
 
-    def __init__(self, tasks: TaskScope, grace_s: float) -> None:
-        """Run in ``tasks``; who is cancelled gets ``grace_s`` seconds to clean up."""
+    def __init__(self, tasks: TaskScope, options: DiscoveryOptions) -> None:
+        """Run in ``tasks``; who is cancelled gets the ``grace_s`` seconds of the options to clean up."""
         self._tasks = tasks
-        self._grace_s = grace_s
+        self._options = options
 
     async def call(self, work: Callable[[], Awaitable[T]], name: str, limit_s: float) -> T:
         """Return what ``work`` returns, or raise :class:`BoundedCallError`."""
@@ -87,7 +88,7 @@ class BoundedCalls:
             return
         task.cancel()
         try:
-            await asyncio.wait({task}, timeout=self._grace_s)
+            await asyncio.wait({task}, timeout=self._options.grace_s)
         finally:
             if not task.done():
                 severable.severed = True

@@ -91,6 +91,11 @@ class Discovery:
             except Exception:
                 logger.exception("discovery %s: cannot use the cookie", name)
 
+    def options_changed(self) -> None:
+        """Go by what the options say now, also those who rest between two lookups."""
+        for runner in (*self._runners.values(), *self._fallback.values()):
+            runner.options_changed()
+
     async def first_round(self, timeout_s: float) -> bool:
         """Return true once each strategy has tried its first lookup, or false after ``timeout_s`` seconds."""
         try:

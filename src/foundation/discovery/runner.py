@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from foundation.core.tasks import TaskScope
 from foundation.discovery.bounded import BoundedCallError, BoundedCalls, Severable, unpack
@@ -72,7 +72,8 @@ class StrategyRunner:
         self._options = options
         self._timing = timing
         self._tasks = tasks
-        self._calls = BoundedCalls(tasks, options.grace_s)
+        self._calls = BoundedCalls(tasks, options)
+        self._resting: asyncio.Task[None] | None = None
         self._started = False
         self._status = StrategyStatus(None, None, 0, 0, frozenset())
         self.tried = asyncio.Event()
@@ -82,6 +83,11 @@ class StrategyRunner:
     def status(self) -> StrategyStatus:
         """How it is going."""
         return self._status
+
+    def options_changed(self) -> None:
+        """Rest no longer than the options say now."""
+        if self._resting is not None:
+            self._resting.cancel()
 
     async def run(self) -> None:
         """Go on until cancelled, then say goodbye."""
@@ -123,16 +129,26 @@ class StrategyRunner:
         await self._timing.sleep(gap_s)
         changed = Severable(self._strategy.wait_changed)
         watching = self._tasks.start(changed.outcome(), f"watch {self._name}")
-        resting = self._tasks.start(self._sleep(max(0.0, self._delay_s() - gap_s)), f"rest {self._name}")
+        delay_s = max(0.0, self._delay_s() - gap_s)
         try:
-            await asyncio.wait({watching, resting}, return_when=asyncio.FIRST_COMPLETED)
+            while not await self._sleep(delay_s, watching):
+                delay_s = self._interval_s() * self._timing.chance()  # nodes whose options changed at once poll apart
             if watching.done():
                 unpack(watching)
         finally:
-            resting.cancel()
             await self._calls.end(changed, watching)
 
-    async def _sleep(self, delay_s: float) -> None:
+    async def _sleep(self, delay_s: float, watching: asyncio.Task[Any]) -> bool:
+        """Sleep until then or until something changed; return false when the options did meanwhile."""
+        resting = self._resting = self._tasks.start(self._rest_for(delay_s), f"rest {self._name}")
+        try:
+            await asyncio.wait({watching, resting}, return_when=asyncio.FIRST_COMPLETED)
+            return not resting.cancelled()
+        finally:
+            self._resting = None
+            resting.cancel()
+
+    async def _rest_for(self, delay_s: float) -> None:
         await self._timing.sleep(delay_s)
 
     def _interval_s(self) -> float:

@@ -71,7 +71,7 @@ class Distribution:
         self._mover = Mover(host, names, places, self._runner, self._tasks, self.options)
         self._rebalancing = Rebalancing(self._runner, self._mover, places, self.options)
         self._residents = Residents(host, names, membership, self._tasks, self.options, clock)
-        self._forgetting = Forgetting(names, membership, replication, sync, self.options.forget_after_s)
+        self._forgetting = Forgetting(names, membership, replication, sync, self.options)
         replication.watch(NAMES, self._changed)
         host.build_in(DESK_SERIAL, Desk(self))
 
@@ -79,8 +79,7 @@ class Distribution:
         self._tasks.keep_running(self._placer.keep_adopting, "adopt")
         self._tasks.keep_running(self._residents.run, "run on every node")
         self._tasks.keep_running(self._forgetting.run, "forget")
-        if self.options.rebalance:
-            self._tasks.keep_running(self._rebalancing.run, "rebalance")
+        self._tasks.keep_running(self._rebalancing.run, "rebalance")
         return self
 
     async def __aexit__(

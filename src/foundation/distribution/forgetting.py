@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable
 
 from foundation.core.identity import NodeId
+from foundation.distribution.options import DistributionOptions
 from foundation.errors import CallTimeout
 from foundation.membership import Membership
 from foundation.registry import MOVED, NAMES, TERMINATED, NameRow, Names
@@ -23,13 +24,13 @@ class Forgetting:
     """Deletes the own rows about children that are not here any more when their time has come."""
 
     def __init__(
-        self, names: Names, membership: Membership, replication: Replication, sync: Sync, interval_s: float
+        self, names: Names, membership: Membership, replication: Replication, sync: Sync, options: DistributionOptions
     ) -> None:
         self._names = names
         self._membership = membership
         self._replication = replication
         self._sync = sync
-        self._interval_s = interval_s
+        self._options = options
         self._me = replication.replica.me
         self._gone: dict[str, None] = {}
         self._any = asyncio.Event()
@@ -47,7 +48,7 @@ class Forgetting:
             if not self._gone:
                 self._any.clear()
                 await self._any.wait()
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(self._options.forget_after_s)
             names = list(self._gone)
             if self._is_whole() and await self._all_know() and self._is_whole():
                 self._forget(names)

@@ -41,7 +41,7 @@ class Rebalancing:
             return
         if event.member.draining:
             self._drained.add(node)
-        elif was_drained or isinstance(event, MemberUp):
+        elif self._options.rebalance and (was_drained or isinstance(event, MemberUp)):
             self._joins += 1
             self._joined.set()
 
@@ -59,7 +59,9 @@ class Rebalancing:
     async def _move(self, orders: list[Order], joins: int) -> None:
         moved = 0
         for order, node in zip(orders, self._places.choose(orders), strict=True):
-            if node is None or node == self._runner.node or joins != self._joins:  # after another join all is new
+            if joins != self._joins or not self._options.rebalance:  # after another join all is new
+                break
+            if node is None or node == self._runner.node:
                 continue
             outcome = await self._mover.move(order.name, node)
             moved += outcome.result == "started"

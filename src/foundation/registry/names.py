@@ -82,7 +82,7 @@ class Names(ChildRows):
         self._stamps = ClaimStamps(self._replica.me, self.options.max_drift_s, clock or sources.clock())
         rows = HeldRows(self._replica, self.index, self.children)
         self.claims = Claims(self._replica.me, rows, self, self._send, self._conflicts)
-        self._seeker = Seeker(self.claims, self._send, self.options.look_up_timeout_s)
+        self._seeker = Seeker(self.claims, self._send, self.options)
         self._decoder = msgspec.msgpack.Decoder(list[NameMessage])
         self._claimed: dict[int, _Claimed] = {}
         self._claimed_keys: set[str] = set()

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from foundation.core.identity import NodeId, ProcessId
 from foundation.registry.claims import Claims
 from foundation.registry.messages import Found, NameMessage, Seek
+from foundation.registry.options import RegistryOptions
 
 
 class Seeker:
     """Asks other homes, and answers for this one."""
 
-    def __init__(self, claims: Claims, send: Callable[[NodeId, NameMessage], None], timeout_s: float) -> None:
+    def __init__(self, claims: Claims, send: Callable[[NodeId, NameMessage], None], options: RegistryOptions) -> None:
         self._claims = claims
         self._send = send
-        self._timeout_s = timeout_s
+        self._options = options
         self._last_number = 0
         self._sought: dict[int, asyncio.Future[ProcessId | None]] = {}
 
@@ -32,7 +33,7 @@ class Seeker:
         self._sought[number] = answer
         self._send(home, Seek(number, key))
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._options.look_up_timeout_s):
                 return await answer
         except TimeoutError:
             return None

@@ -117,4 +117,4 @@ class Caller:
         made = self._reference_classes.get(cls)
         if made is None:
             made = self._reference_classes[cls] = reference_class(self.binding(cls), self)
-        return made(address, self.options.call_timeout_s)
+        return made(address)

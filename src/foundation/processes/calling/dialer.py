@@ -8,12 +8,14 @@ from foundation.core.channels import Channel
 from foundation.core.identity import ProcessId
 from foundation.processes.calling.calls import Calls
 from foundation.processes.messages import Cast, Message
+from foundation.processes.options import ProcessOptions
 
 
 class Dialer(Protocol):
     """The host as a reference sees it."""
 
     calls: Calls
+    options: ProcessOptions
 
     async def post(self, target: ProcessId, frame: Cast | Message, channel: Channel, timeout_s: float | None) -> None:
         """Send a frame that nobody answers; waits while the way to the process or its mailbox is full."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from types import FunctionType
-from typing import Any, ClassVar, NoReturn, TypeGuard
+from typing import Any, ClassVar, Final, NoReturn, TypeGuard
 
 from msgspec import Raw, Struct
 
@@ -24,6 +24,9 @@ from foundation.processes.definition import RESERVED
 from foundation.processes.interface.binding import Binding, BoundMethod
 from foundation.processes.messages import Keywords
 from foundation.processes.process import Process
+
+BY_OPTIONS: Final = float("nan")
+"""As the limit of a reference: what the options of its node say when it is called."""
 
 
 class Address(Struct, frozen=True, array_like=True):
@@ -41,18 +44,23 @@ class Reference:
     What it holds itself has names with two underscores on each side, so that it hides no method of the process.
     """
 
-    __slots__ = ("__address__", "__channel__", "__timeout_s__", "__weakref__")
+    __slots__ = ("__address__", "__channel__", "__limit_s__", "__weakref__")
     __reference__ = True
     __binding__: ClassVar[Binding]
     __dialer__: ClassVar[Dialer]
     __address__: Address
-    __timeout_s__: float | None
+    __limit_s__: float | None
     __channel__: Channel
 
-    def __init__(self, address: Address, timeout_s: float | None, channel: Channel = Channel.EVENTS) -> None:
+    def __init__(self, address: Address, limit_s: float | None = BY_OPTIONS, channel: Channel = Channel.EVENTS) -> None:
         object.__setattr__(self, "__address__", address)
-        object.__setattr__(self, "__timeout_s__", timeout_s)
+        object.__setattr__(self, "__limit_s__", limit_s)
         object.__setattr__(self, "__channel__", channel)
+
+    @property
+    def __timeout_s__(self) -> float | None:
+        limit_s = self.__limit_s__
+        return self.__dialer__.options.call_timeout_s if limit_s is BY_OPTIONS else limit_s
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]

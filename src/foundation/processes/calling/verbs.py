@@ -57,7 +57,7 @@ def options(reference: T, *, timeout_s: float | None = _UNSET, channel: ChannelN
     more urgent goes first, and order holds within each, not between them.
     """
     known = _reference_of(reference)
-    limit_s = known.__timeout_s__ if timeout_s is _UNSET else timeout_s
+    limit_s = known.__limit_s__ if timeout_s is _UNSET else timeout_s
     lane = known.__channel__ if channel is None else Channel.named(channel)
     return type(known)(known.__address__, limit_s, lane)  # type: ignore[return-value]
 
