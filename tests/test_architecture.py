@@ -68,7 +68,10 @@ def test_tasks_have_owners() -> None:
 
 def test_tests_do_not_sleep() -> None:
     """No test waits for time to pass and hopes; where time is virtual, waiting is exact and costs nothing."""
-    virtual = {ROOT / "tests" / name for name in ("testing", "simulate", "simulate/children", "distribution")}
+    virtual = {
+        ROOT / "tests" / name
+        for name in ("testing", "simulate", "simulate/children", "distribution", "reconfiguration")
+    }
     real = [path for path in TESTS if path.parent not in virtual]
     advice = "Wait for the event itself, with a deadline and a message that says what was last seen."
     require_none(offenses(real, rules.sleeps), advice)

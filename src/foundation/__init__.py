@@ -4,6 +4,7 @@ Layout, from the top down; a package imports only from those below it::
 
     cli, examples, testing    edges: the command line, what to read first, the kit for tests
     cluster                   puts the parts of a node together, starts and stops them in order
+    reconfiguration           change what all nodes are while they run
     config                    what a node is to be: defaults, file, secrets, environment, arguments
     distribution              children that run somewhere, whatever becomes of single nodes
     registry                  names, groups, presence
@@ -26,6 +27,7 @@ from foundation.cluster.module_calls import (
     migrate,
     monitor,
     presence,
+    reconfigure,
     ref,
     register,
     send,
@@ -133,6 +135,7 @@ __all__ = [
     "offload",
     "options",
     "presence",
+    "reconfigure",
     "ref",
     "register",
     "register_type",

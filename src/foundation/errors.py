@@ -37,6 +37,7 @@
     │   └── RemoteError               raised by the handler over there; carries its traceback as text
     ├── NoEligibleNodeError           no member can run that process
     ├── NotTrackedError               nobody is present there under that key
+    ├── ReconfigurationRefused        a node cannot take a value; no node goes by it
     ├── ClockDriftError               a time stamp from too far in the future
     └── in foundation.testing.errors
         ├── SimulationError           a simulated run went wrong
@@ -225,6 +226,18 @@ class NoEligibleNodeError(FoundationError):
 
 class NotTrackedError(FoundationError):
     """Nothing is tracked under that topic and key for that process or node."""
+
+
+class ReconfigurationRefused(FoundationError):  # noqa: N818 - says what happened, as NodeDown does
+    """A node does not take a change of the configuration, so no node does."""
+
+    def __init__(self, node: str, key: str, reason: str) -> None:
+        super().__init__(f"{node} refuses to change {key or 'anything'}, so no node does: {reason}")
+        self.node = node
+        """The name of the node."""
+        self.key = key
+        """The key whose value it cannot take; empty when that is not the reason."""
+        self.reason = reason
 
 
 class ClockDriftError(FoundationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,13 +11,16 @@ from foundation.cluster.credentials import Credentials
 from foundation.cluster.member_monitors import MemberMonitors
 from foundation.cluster.wiring import Wiring
 from foundation.config import Config
+from foundation.config.changes import SECTIONS
+from foundation.core.in_force import own_copy
 from foundation.core.sources import new_node_id
 from foundation.core.version import __version__
 from foundation.discovery import Announcement, Discovery, DiscoveryStrategy, Peer, make_strategy
 from foundation.distribution import Children, Distribution
-from foundation.fabric import Fabric, FabricOptions
+from foundation.fabric import Fabric
 from foundation.membership import Facts, Membership, MemberStatus
 from foundation.processes import Host, known_wire_names, on_new_wire_name
+from foundation.reconfiguration import SETTINGS, Reconfiguration, SettingsRow, Written, started_with
 from foundation.registry import (
     GROUPS,
     NAMES,
@@ -52,10 +56,15 @@ class Parts:
     distribution: Distribution
     children: Children
     credentials: Credentials
+    reconfiguration: Reconfiguration
 
 
-async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
-    """Start fabric, membership, processes and discovery on ``stack``, which stops them in reverse."""
+async def assemble(own: Config, heard: Mapping[str, Written], stack: AsyncExitStack) -> Parts:
+    """Start fabric, membership, processes and discovery on ``stack``, which stops them in reverse.
+
+    ``own`` is what the sources say of this node, ``heard`` what it has heard that others say at run time.
+    """
+    config = _shared(started_with(own, heard))
     strategies = _strategies(config)  # first: a misspelt name must fail before anything runs
     fallback = _fallback(config, strategies)
     fabric = Fabric(
@@ -64,16 +73,17 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
         cluster=config.cluster_name,
         cookie=config.cookie,
         version=__version__,
-        options=_fabric_options(config),
+        options=config.fabric,
     )
     membership = Membership(fabric, _facts(config), config.membership)
     host = Host(fabric.peers, options=config.processes)
-    kinds = {NAMES: NameRow, GROUPS: GroupRow, PRESENCE: PresenceRow}
+    kinds = {NAMES: NameRow, GROUPS: GroupRow, PRESENCE: PresenceRow, SETTINGS: SettingsRow}
     replication = Replication(fabric.peers, kinds, config.replication)
     names = Names(replication, config.registry)
     groups, presence = GroupTable(replication), PresenceTable(replication)
     sync = Sync(replication)
     distribution = Distribution(host, names, membership, replication, sync, config.distribution)
+    reconfiguration = Reconfiguration((own, config), host, membership, replication, heard)
     Wiring(fabric, membership, host, replication, names, groups, presence, distribution).connect()
     stack.callback(groups.close)
     stack.callback(presence.close)
@@ -83,8 +93,8 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
         await stack.enter_async_context(part)
     stack.callback(on_new_wire_name(lambda _name: membership.describe(wire_names=tuple(known_wire_names()))))
     discovery = await stack.enter_async_context(_discovery(config, strategies, fallback, fabric, membership))
+    reconfiguration.on_change(discovery.options_changed)
     faces = Registry(names, host), Groups(groups, host), Presence(presence, host)
-    children = Children(distribution, host, names)
     credentials = await stack.enter_async_context(Credentials(fabric, discovery, config))
     return Parts(
         fabric,
@@ -97,8 +107,9 @@ async def assemble(config: Config, stack: AsyncExitStack) -> Parts:
         *faces,
         sync,
         distribution,
-        children,
+        Children(distribution, host, names),
         credentials,
+        reconfiguration,
     )
 
 
@@ -127,9 +138,12 @@ def _discovery(
     return discovery
 
 
-def _fabric_options(config: Config) -> FabricOptions:
-    """Let who only looks on take any free ports: the ones that are configured belong to the node beside it."""
-    return replace(config.fabric, port=0, session_port=0) if config.observer else config.fabric
+def _shared(config: Config) -> Config:
+    """Copy the records for the parts. Who only looks on takes free ports: those given are for the node beside it."""
+    records = {section: own_copy(getattr(config, section)) for section in SECTIONS}
+    if config.observer:
+        records["fabric"] = replace(config.fabric, port=0, session_port=0)
+    return replace(config, **records)
 
 
 def _facts(config: Config) -> Facts:

@@ -11,20 +11,19 @@ from weakref import WeakSet
 
 from msgspec import structs
 
-from foundation.cluster.assembly import Parts, assemble
+from foundation.cluster.assembly import Parts
 from foundation.cluster.choosing import Anywhere, Node, find_member, least_loaded
 from foundation.cluster.credentials import Credentials
-from foundation.cluster.info import ClusterInfo, health, paths
-from foundation.cluster.joining import answer_probes, have_enough, meet
+from foundation.cluster.info import ClusterInfo, paths
+from foundation.cluster.joining import have_enough, join
 from foundation.cluster.load import LoadTeller
 from foundation.cluster.loneliness import mind_loneliness
-from foundation.cluster.probes import Probes
 from foundation.config import Config
 from foundation.core.collecting import collect_rarely
 from foundation.core.events import EventStream
 from foundation.core.identity import NodeId, ProcessId
 from foundation.core.tasks import TaskScope
-from foundation.distribution import Children, Key, Placement, ownership
+from foundation.distribution import Children, Key, Placement
 from foundation.errors import AlreadyRunningError, ArgumentError, NotRunningError
 from foundation.membership import Member, MemberEvent, MemberStatus, MemberUp
 from foundation.processes import (
@@ -42,6 +41,7 @@ from foundation.processes import (
     supervisor,
 )
 from foundation.processes import Process as AnyProcess
+from foundation.reconfiguration import ReconfigurationReport, Setting
 from foundation.registry import Groups, Holdings, Presence, Registry, clerk_of
 
 T = TypeVar("T")
@@ -68,13 +68,10 @@ def current_cluster() -> Cluster:
 
 
 class Cluster:
-    """A running node. Made by :func:`foundation.start_cluster`.
-
-    All methods belong to the event loop in which the cluster was started.
-    """
+    """A running node. Made by :func:`foundation.start_cluster`; it belongs to the event loop that started it."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self._config = config
         self.probe_port: int | None = None
         self._stack = AsyncExitStack()
         self._tasks = TaskScope(f"cluster {config.cluster_name}")
@@ -91,10 +88,8 @@ class Cluster:
         self._was_started = True
         async with AsyncExitStack() as stack:
             stack.callback(collect_rarely())
-            parts = await assemble(self.config, stack)
             self._loop = asyncio.get_running_loop()
-            self.probe_port = await answer_probes(probes := Probes(parts, self.config), self.config, stack)
-            await meet(parts, self.config)
+            parts, probes, self.probe_port = await join(self._config, stack)
             self._load = LoadTeller(parts.membership, parts.host, parts.fabric)
             stack.push_async_callback(parts.distribution.hand_all_over)
             stack.callback(parts.membership.become, MemberStatus.LEAVING)
@@ -104,7 +99,7 @@ class Cluster:
             self._parts = parts
             stack.callback(setattr, self, "_parts", None)
             self._tasks.keep_running(partial(mind_loneliness, self), "mind loneliness")
-            await have_enough(parts, self.config, probes)
+            await have_enough(parts, probes)
             self._stack = stack.pop_all()
         _running.add(self)
 
@@ -129,9 +124,14 @@ class Cluster:
         return self._loop.is_closed()
 
     @property
+    def config(self) -> Config:
+        """What this node was told to be, also while it runs."""
+        return self._config if self._parts is None else self._parts.reconfiguration.config
+
+    @property
     def name(self) -> str:
         """The name of this node."""
-        return self.config.name
+        return self._config.name
 
     @property
     def node(self) -> Member:
@@ -158,26 +158,14 @@ class Cluster:
         then the oldest are dropped.
         """
         membership = self._running.membership
-        present = [MemberUp(m) for m in self._others() if m.status is MemberStatus.UP]
+        me = membership.me.node_id
+        present = [MemberUp(m) for m in self.members() if m.status is MemberStatus.UP and m.node_id != me]
         return membership.events.stream(present)
 
     def cluster_info(self) -> ClusterInfo:
         """Return what this node knows about the cluster, at once and without asking anybody."""
         members = self.members()
-        load = self._load
-        up = sum(member.status is MemberStatus.UP for member in members)
-        return ClusterInfo(
-            cluster=self.config.cluster_name,
-            node=self.name,
-            nodes=up,
-            strategy="+".join(self.config.strategy_names),
-            health=health(members),
-            processes=load.processes() if load else 0,
-            message_rate=load.message_rate if load else 0.0,
-            members=tuple(members),
-            paths=self.paths(members),
-            distribution=ownership(up),
-        )
+        return ClusterInfo.of(self.config, members, self._load, self.paths(members))
 
     def paths(self, members: Sequence[Member]) -> dict[NodeId, str]:
         """Return how this node reaches these members now; see :attr:`ClusterInfo.paths`."""
@@ -280,6 +268,19 @@ class Cluster:
         """Have a member take children again; see :meth:`foundation.distribution.Children.undrain`."""
         await self._running.children.undrain(self._find(node))
 
+    async def reconfigure(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> ReconfigurationReport:  # noqa: ANN401
+        """Change the configuration of all nodes while they run: ``{"membership.down_after_s": 20}``.
+
+        Keys are dotted or tables, ``membership={"down_after_s": 20}``; None takes back what was said at run time.
+        Raises :class:`ConfigurationError` for what cannot be used or changed, :class:`ReconfigurationRefused` when a
+        member that is up refuses: then no node goes by it. See :class:`foundation.reconfiguration.Reconfiguration`.
+        """
+        return await self._running.reconfiguration.reconfigure({**(values or {}), **more})
+
+    async def settings(self) -> list[Setting]:
+        """Return what was said at run time and holds, and how nodes go by it."""
+        return await self._running.reconfiguration.settings()
+
     @property
     def credentials(self) -> Credentials:
         """The cookie and the certificates, which can be replaced while the node runs."""
@@ -376,9 +377,6 @@ class Cluster:
             message = "the cluster is not running: use it inside `async with foundation.start_cluster()`"
             raise NotRunningError(message)
         return self._parts
-
-    def _others(self) -> list[Member]:
-        return [member for member in self.members() if member.node_id != self._running.fabric.node_id]
 
     def _placement(self, node: Node | None, placement: Placement | None) -> Placement | None:
         if node is None or isinstance(node, Anywhere):

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from foundation.cluster.load import LoadTeller
+from foundation.config import Config
 from foundation.core.identity import NodeId
+from foundation.distribution import ownership
 from foundation.membership import Member, MemberStatus
 
 
@@ -45,6 +48,25 @@ class ClusterInfo:
     distribution: str = ""
     """How distributed children are owned among so many nodes, and why: ``local``, ``replicated`` or ``partitioned``."""
 
+    @classmethod
+    def of(
+        cls, config: Config, members: Sequence[Member], load: LoadTeller | None, paths: Mapping[NodeId, str]
+    ) -> ClusterInfo:
+        """Put together what a node knows."""
+        up = sum(member.status is MemberStatus.UP for member in members)
+        return cls(
+            cluster=config.cluster_name,
+            node=config.name,
+            nodes=up,
+            strategy="+".join(config.strategy_names),
+            health=health(members),
+            processes=load.processes() if load else 0,
+            message_rate=load.message_rate if load else 0.0,
+            members=tuple(members),
+            paths=paths,
+            distribution=ownership(up),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON; the path stands with its member."""
         plain = asdict(self)
@@ -69,7 +91,7 @@ def paths(members: Sequence[Member], me: NodeId, ways: Mapping[NodeId, str]) -> 
     return {node: "-" if node == me else "connecting" if way == "none" else way for node, way in found.items()}
 
 
-def health(members: list[Member]) -> str:
+def health(members: Sequence[Member]) -> str:
     """Sum up the condition of a cluster in a word."""
     if any(member.status is MemberStatus.UNREACHABLE for member in members):
         return "degraded"

@@ -4,19 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from typing import NamedTuple
 
-from foundation.cluster.assembly import Parts
+from foundation.cluster.assembly import Parts, assemble
 from foundation.cluster.probes import Probes
 from foundation.config import Config
 from foundation.core.tasks import TaskScope
 from foundation.errors import CallTimeout
+from foundation.membership import MemberStatus
+from foundation.reconfiguration import Written
 
 logger = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 0.25
 _LOOK_AGAIN_S = 0.25
 _LEAST_CATCH_UP_S = 0.25
+
+
+class Joined(NamedTuple):
+    """A node that has met others."""
+
+    parts: Parts
+    probes: Probes
+    probe_port: int | None
+    """Where it answers probes; None when it does not."""
+
+
+async def join(own: Config, stack: AsyncExitStack) -> Joined:
+    """Start the parts on ``stack`` and meet others.
+
+    Where the others say at run time what counts only from a start, this node starts once more, with that.
+    """
+    async with AsyncExitStack() as first:
+        joined = await _join(own, {}, first)
+        said = joined.parts.reconfiguration
+        if own.observer or not said.needs_restart:
+            await stack.enter_async_context(first.pop_all())
+            return joined
+        logger.info("%s starts once more, with what was said at run time", own.name)
+        joined.parts.membership.become(MemberStatus.LEAVING)
+    return await _join(own, said.heard, stack)
+
+
+async def _join(own: Config, heard: Mapping[str, Written], stack: AsyncExitStack) -> Joined:
+    parts = await assemble(own, heard, stack)
+    started = parts.reconfiguration.config
+    probes = Probes(parts, started)
+    port = await answer_probes(probes, started, stack)
+    await meet(parts, started)
+    return Joined(parts, probes, port)
 
 
 async def meet(parts: Parts, config: Config) -> None:
@@ -37,19 +75,20 @@ async def answer_probes(probes: Probes, config: Config, stack: AsyncExitStack) -
     return (await stack.enter_async_context(server)).port
 
 
-async def have_enough(parts: Parts, config: Config, probes: Probes) -> None:
+async def have_enough(parts: Parts, probes: Probes) -> None:
     """Wait until as many members are up as the node is to begin with; who only looks on need not."""
+    config = parts.reconfiguration.config
     if not config.observer:
-        await _wait_for_enough(parts, config, probes)
+        await _wait_for_enough(parts, config.name, probes)
     probes.has_begun = True
 
 
-async def _wait_for_enough(parts: Parts, config: Config, probes: Probes) -> None:
+async def _wait_for_enough(parts: Parts, name: str, probes: Probes) -> None:
     async with parts.membership.events.stream() as events:
         said = ""
         while why := probes.why_not_begin():
             if why != said:
-                logger.warning("%s waits: %s", config.name, why)
+                logger.warning("%s waits: %s", name, why)
             said = why
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_AGAIN_S):  # for what discovery finds

@@ -15,7 +15,10 @@ logger = logging.getLogger(__name__)
 class Company(Protocol):
     """The cluster, as far as company goes."""
 
-    config: Config
+    @property
+    def config(self) -> Config:
+        """What this node was told to be."""
+        ...
 
     def members(self) -> list[Member]:
         """Return everybody who is in, this node first."""

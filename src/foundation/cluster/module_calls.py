@@ -13,6 +13,7 @@ from foundation.core.identity import NodeId, ProcessId
 from foundation.distribution import Children, Key, Placement
 from foundation.membership import Member, MemberEvent
 from foundation.processes import Child, Monitor, PlanWords, Restart, Spec, Supervisor
+from foundation.reconfiguration import ReconfigurationReport
 from foundation.registry import Groups, Presence
 
 T = TypeVar("T")
@@ -65,6 +66,11 @@ async def drain(node: Member | NodeId | str) -> int:
 async def undrain(node: Member | NodeId | str) -> None:
     """See :meth:`foundation.Cluster.undrain`."""
     await current_cluster().undrain(node)
+
+
+async def reconfigure(values: Mapping[str, Any] | None = None, /, **more: Any) -> ReconfigurationReport:  # noqa: ANN401
+    """See :meth:`foundation.Cluster.reconfigure`."""
+    return await current_cluster().reconfigure(values, **more)
 
 
 async def start_supervisor(

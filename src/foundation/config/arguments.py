@@ -28,7 +28,7 @@ def argument_layers(arguments: Mapping[str, Any]) -> tuple[Layer, Layer]:
             continue
         record = record_type(known.get(name))
         if record is not None and type(value) is record:
-            records |= {key: _given(key, part) for key, part in _differing(value, (name,)).items()}
+            records |= {key: _given(key, part) for key, part in differing(value, (name,)).items()}
         else:
             values |= _said(name, value)
     return records, values
@@ -49,7 +49,8 @@ def _given(key: Key, value: Any) -> Given:  # noqa: ANN401
     return Given(value, "argument", PLACE, f"the argument {dotted(key)}")
 
 
-def _differing(record: Any, prefix: Key) -> dict[Key, Any]:  # noqa: ANN401
+def differing(record: Any, prefix: Key) -> dict[Key, Any]:  # noqa: ANN401
+    """Return what a record says that its defaults do not."""
     found: dict[Key, Any] = {}
     for field in fields(record):
         value, default = getattr(record, field.name), _default(field)

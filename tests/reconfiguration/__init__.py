@@ -1,0 +1,1 @@
+"""Changes of the configuration while a cluster runs."""
