@@ -22,6 +22,7 @@ from foundation.distribution import Key, Placement
 from foundation.errors import NotRunningError
 from foundation.membership import Member, MemberEvent
 from foundation.processes import Child, Ended, PlanWords, Process, ProcessInfo, Restart, Spec, Supervisor
+from foundation.reconfiguration import ReconfigurationReport, Setting
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -162,6 +163,14 @@ class Cluster:
     def undrain(self, node: Member | NodeId | str) -> None:
         """See :meth:`foundation.Cluster.undrain`."""
         self._session.run(self.asynchronous.undrain(node))
+
+    def reconfigure(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> ReconfigurationReport:  # noqa: ANN401
+        """See :meth:`foundation.Cluster.reconfigure`."""
+        return self._session.run(self.asynchronous.reconfigure(values, **more))
+
+    def settings(self) -> list[Setting]:
+        """See :meth:`foundation.Cluster.settings`."""
+        return self._session.run(self.asynchronous.settings())
 
     def monitor(self, target: object) -> Stream[Ended]:
         """Watch a process or a member: iterate over the one item; see :meth:`foundation.Cluster.monitor`."""

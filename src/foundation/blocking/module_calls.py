@@ -18,6 +18,7 @@ from foundation.distribution import Key, Placement
 from foundation.membership import Member, MemberEvent
 from foundation.processes import Child, Ended, PlanWords, Restart, Spec, Supervisor
 from foundation.processes.calling.reference import remote_method
+from foundation.reconfiguration import ReconfigurationReport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,6 +138,11 @@ def members() -> list[Member]:
 def events() -> Stream[MemberEvent]:
     """See :meth:`foundation.blocking.Cluster.events`."""
     return current_cluster().events()
+
+
+def reconfigure(values: Mapping[str, Any] | None = None, /, **more: Any) -> ReconfigurationReport:  # noqa: ANN401
+    """See :meth:`foundation.blocking.Cluster.reconfigure`."""
+    return current_cluster().reconfigure(values, **more)
 
 
 def monitor(target: object) -> Stream[Ended]:

@@ -15,6 +15,7 @@ from foundation.cli.demo import demo
 from foundation.cli.failure import CommandFailed
 from foundation.cli.moving import drain, migrate, undrain
 from foundation.cli.node import node
+from foundation.cli.reconfiguring import reconfigure
 from foundation.cli.status import status
 from foundation.core.version import __version__
 from foundation.errors import ConfigurationError, FoundationError
@@ -36,6 +37,7 @@ app.command()(status)
 app.command()(migrate)
 app.command()(drain)
 app.command()(undrain)
+app.command()(reconfigure)
 app.add_typer(certs, name="certs")
 app.command()(config)
 
