@@ -21,6 +21,7 @@ from foundation import (
 )
 from foundation.blocking import Blocking, Cluster, Stream
 from foundation.core.identity import ProcessId
+from foundation.reconfiguration import ReconfigurationReport, Setting
 from tests.typing.public_face import Adds, Counter, Desk, Idle, Shop
 
 
@@ -105,3 +106,5 @@ def distributing(cluster: Cluster, counter: Blocking[Counter]) -> None:
     blocking.migrate(counter, "node")
     assert_type(blocking.drain("node"), int)
     blocking.undrain("node")
+    assert_type(blocking.reconfigure({"membership.down_after_s": 20}), ReconfigurationReport)
+    assert_type(cluster.settings(), list[Setting])

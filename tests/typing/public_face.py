@@ -36,6 +36,7 @@ from foundation import (
 )
 from foundation.core.identity import NodeId, ProcessId
 from foundation.processes import Host
+from foundation.reconfiguration import ReconfigurationReport, Setting
 
 
 class Counter(Process):
@@ -303,6 +304,9 @@ async def distributing(cluster: Cluster, counter: Counter) -> None:
     assert_type(await foundation.start_processes({"a": spec(Counter, 1)}), dict[str, Counter])
     assert_type(await foundation.start_process(Counter, 5, distribute=True, placement=Placement("local")), Counter)
     assert_type(await cluster.drain("node"), int)
+    assert_type(await cluster.reconfigure({"membership.down_after_s": 20}), ReconfigurationReport)
+    assert_type(await foundation.reconfigure(membership={"down_after_s": None}), ReconfigurationReport)
+    assert_type(await cluster.settings(), list[Setting])
     await cluster.undrain("node")
     await foundation.undrain(cluster.node)
     assert_type(await foundation.children().on(cluster.node.node_id), list[ChildReport])
