@@ -47,6 +47,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"membership.redial": 5},
         "reconfigure: membership.redial is a table; name the key in it: first_s, most_s, factor, jitter",
     ),
+    "twice": (
+        {"membership.tick_s": 1, "membership": {"tick_s": 2}},
+        "reconfigure: membership.tick_s is given twice; leave one of them",
+    ),
     "beneath a value": (
         {"membership.tick_s.x": 1},
         "reconfigure: membership.tick_s.x: membership.tick_s is a value, not a table",

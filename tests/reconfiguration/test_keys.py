@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +127,20 @@ def test_what_is_live_reaches_every_part_of_every_node() -> None:
         assert {node.name: node.cluster.config for node in cluster.nodes} == own
 
     simulate(scenario, 2, seed=1)
+
+
+def test_a_node_that_is_told_loads_no_library_for_it() -> None:
+    """Values come to it in their types, so it can check them without the 10 MB that find out types."""
+    program = (
+        "import sys; from foundation.config import load_config; from foundation.config.changes import checked_changes;"
+        "config = load_config({'cookie': 'x', 'config': ''}, {});"
+        "checked_changes({'membership.tick_s': 1.0, 'distribution.rebalance': True}, config);"
+        "checked_changes({'membership.redial.first_s': 1.0, 'discovery.most_peers': 9, 'min_members': None}, config);"
+        "print('pydantic' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
+    )
 
 
 def kept_at_construction(text: str, section: str) -> set[tuple[str, str]]:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from foundation import Cluster
+from foundation.core.identity import NodeId
 from foundation.errors import ReconfigurationRefused
-from foundation.reconfiguration import ReconfigurationReport
+from foundation.reconfiguration import ReconfigurationReport, SettingsRow, Written
+from foundation.reconfiguration.promising import Proposal, Verdict
+from foundation.reconfiguration.rows import ROW
 from foundation.testing import SimulatedCluster, simulate
 from tests.reconfiguration.steps import DOWN, attempt, change, only_value, settings, values
 
@@ -199,6 +202,41 @@ def test_two_changes_at_one_node_follow_each_other() -> None:
         outcomes = await cluster.nodes[0].run(both)
         assert all(isinstance(outcome, ReconfigurationReport) for outcome in outcomes)
         assert only_value(cluster) == 30.0
+
+    simulate(scenario, 3, seed=1)
+
+
+async def say_of_the_future(cluster: Cluster) -> None:
+    """Write what a node of a later version could have said."""
+    said = {"membership.patience": Written(1, "new", 5), DOWN: Written(2, "new", 25.0)}
+    cluster._running.replication.write(ROW, SettingsRow(said, {}))
+
+
+async def ask_for_the_future(cluster: Cluster, node: str) -> Verdict:
+    """Ask for the promise to take what the node does not know."""
+    parts = cluster._running
+    proposal = Proposal(parts.fabric.node_id, cluster.name, 1, 1, {"membership.patience": 5})
+    return await parts.reconfiguration.prepare(NodeId(node), proposal, 5.0)
+
+
+def test_what_a_node_does_not_know_it_refuses_or_leaves() -> None:
+    """Asked before, it refuses; told by rows, it keeps to the rest, passes everything on, and says what it leaves."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, second, third = cluster.nodes
+        verdict = await first.run(ask_for_the_future, second.node_id)
+        assert verdict.key == "membership.patience"
+        assert "there is no such key" in verdict.why_not
+        await first.run(say_of_the_future)
+        await first.leave()
+        await first.start()
+        await cluster.until_agreed()
+        await asyncio.sleep(0.1)
+        assert only_value(cluster) == 25.0
+        for node in (first, second, third):
+            told = {one.key: one for one in await node.run(settings)}
+            assert set(told[DOWN].nodes.values()) == {"live"}
+            assert {state[:9] for state in told["membership.patience"].nodes.values()} == {"refused: "}
 
     simulate(scenario, 3, seed=1)
 

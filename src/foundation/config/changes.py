@@ -30,7 +30,7 @@ def checked_changes(values: Mapping[str, Any], config: Config) -> dict[str, Any]
     by, for what the values stand beside. Raises one :class:`ConfigurationError` that lists every problem.
     """
     problems = Problems()
-    wanted = known_only(_layer(values), problems)
+    wanted = known_only(_layer(values, problems), problems)
     wanted = {key: given for key, given in wanted.items() if _may_change(key, given, problems)}
     layer: Layer = {}
     for key, given in wanted.items():
@@ -79,14 +79,15 @@ def _parts(name: str) -> Key:
     return tuple(name.split("."))
 
 
-def _layer(values: Mapping[str, Any]) -> Layer:
+def _layer(values: Mapping[str, Any], problems: Problems) -> Layer:
     layer: Layer = {}
-    for key, value in flat(values).items():
-        parts = full(tuple(part for name in key for part in name.split(".")))
-        if is_dataclass(value) and type(value) is record_type(_type_or_none(parts)):
-            layer |= {inner: _given(inner, part) for inner, part in differing(value, parts).items()}
-        else:
-            layer[parts] = _given(parts, value)
+    for name, value in flat(values).items():
+        key = full(tuple(part for each in name for part in each.split(".")))
+        is_record = is_dataclass(value) and type(value) is record_type(_type_or_none(key))
+        for part, said in (differing(value, key) if is_record else {key: value}).items():
+            if part in layer:
+                problems.add(f"{layer[part].label} is given twice; leave one of them")
+            layer[part] = _given(part, said)
     return layer
 
 
