@@ -34,22 +34,34 @@ _FROM_ONE = {
     ("discovery", "restart_after"),
     ("distribution", "batch"),
     ("distribution", "moves_at_once"),
+    ("fabric", "max_strangers"),
+    ("fabric", "most_frame_bytes"),
+    ("fabric", "queue_bytes"),
+    ("fabric", "window_bytes"),
+    ("membership", "most_dials"),
+    ("processes", "aside_capacity"),
     ("processes", "mailbox_capacity"),
     ("processes", "offload_processes"),
     ("processes", "offload_threads"),
+    ("processes", "stream_credit"),
     ("processes", "turn_messages"),
 }
+"""With none of these a node would do nothing at all."""
 _ABOVE_ZERO = {
     ("discovery", "poll_interval_s"),
     ("distribution", "forget_after_s"),
     ("distribution", "rebalance_per_s"),
     ("fabric", "credentials_poll_s"),
+    ("fabric", "handshake_timeout_s"),
+    ("fabric", "introduction_timeout_s"),
+    ("fabric", "lease_s"),
+    ("fabric", "open_timeout_s"),
     ("membership", "tick_s"),
     ("registry", "retry_s"),
     ("replication", "compare_interval_s"),
     ("replication", "want_timeout_s"),
 }
-"""Without a rest between them a node would do nothing else."""
+"""Without time for these a node would do nothing, or nothing else."""
 
 
 def known_only(layer: Layer, problems: Problems) -> Layer:

@@ -30,7 +30,7 @@ class KeyReport:
 
     key: str
     value: Any
-    """The value as typed; ``"none"`` for a value of None; None when each node is back at its own configuration."""
+    """The value in its type; ``"none"`` for a value of None; None when each node is back at its own configuration."""
 
     nodes: dict[str, str]
     """By name of the node: ``live``, ``needs restart``, ``unreachable`` or ``unconfirmed``."""
@@ -69,7 +69,7 @@ class Setting:
 
     key: str
     value: Any
-    """The value as typed; ``"none"`` for a value of None."""
+    """The value in its type; ``"none"`` for a value of None."""
 
     node: str
     """The name of the node on which it was said."""
