@@ -24,7 +24,7 @@ _PROBE_S = 15.0
 _SETTLE_S = 10.0
 _SURELY_NOT = {"NotDelivered", "Overloaded", "NoSuchProcessError", "DeadlockError"}
 _START_S = 1000.0
-_TASKS = 18
+_TASKS = 20
 """Tasks of a node on which nothing goes on: those of its parts, its agent, and what simulates it."""
 
 
