@@ -9,7 +9,7 @@ from typing import Any, Literal
 from foundation.config.keys import Key
 from foundation.errors import ConfigurationError
 
-Source = Literal["default", "strategy", "profile", "file", "secrets", "environment", "argument"]
+Source = Literal["default", "strategy", "detected", "profile", "file", "secrets", "environment", "argument"]
 
 
 @dataclass(frozen=True, slots=True)

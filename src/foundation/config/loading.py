@@ -50,6 +50,7 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     """
     reading = read_sources(arguments, os.environ if environ is None else environ)
     merged = choose(reading)
+    reading.detection.log(merged)
     settings = settings_of(merged, reading.problems)
     reading.problems.raise_if_any()
     assert settings is not None  # noqa: S101 - or there would be problems
