@@ -12,6 +12,7 @@ import typer
 from foundation.cli.certs import certs
 from foundation.cli.config import config
 from foundation.cli.demo import demo
+from foundation.cli.discover import discover
 from foundation.cli.failure import CommandFailed
 from foundation.cli.moving import drain, migrate, undrain
 from foundation.cli.node import node
@@ -38,6 +39,7 @@ app.command()(drain)
 app.command()(undrain)
 app.add_typer(certs, name="certs")
 app.command()(config)
+app.command()(discover)
 
 
 @app.callback(invoke_without_command=True)

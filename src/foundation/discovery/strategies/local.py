@@ -50,18 +50,21 @@ class LocalStrategy(DiscoveryStrategy):
             raise ConfigurationError(message)
         self._folder = (self._parent() / file_name(announcement.cluster)).absolute()
         self._announcement = announcement
-        self._announce(announcement)
+        if self.announces:
+            self._announce(announcement)
 
     async def lookup(self) -> Iterable[Peer]:
         """Read the files of the living; put back what is missing of ours."""
         announcement = self._announcement
         if announcement is None:
             return ()
-        if self._file is None or not self._file.is_there():
+        if self.announces and (self._file is None or not self._file.is_there()):
             self._announce(announcement)
         try:
             return tuple(self._peers(announcement))
         except OSError as error:
+            if not self.announces and isinstance(error, FileNotFoundError):  # no node has made it
+                return ()
             message = f"the discovery folder {self._folder} cannot be read: {error.strerror}"
             raise DiscoveryError(message) from error
 

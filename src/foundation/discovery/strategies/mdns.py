@@ -90,13 +90,14 @@ class MdnsStrategy(DiscoveryStrategy):
                 message = "no network interface can be used for multicast"
                 raise DiscoveryError(message)
             AsyncServiceBrowser(opened.zeroconf, SERVICE, handlers=[self._heard])
-            # No probing (which takes a second): the name contains the identity, so nobody else can have it.
-            service = describe_service(announcement, self._loopback_id, self._options.ttl_s)
-            announcing = await opened.async_register_service(service, cooperating_responders=True)
+            if self.announces:
+                # No probing (which takes a second): the name contains the identity, so nobody else can have it.
+                service = describe_service(announcement, self._loopback_id, self._options.ttl_s)
+                announcing = await opened.async_register_service(service, cooperating_responders=True)
+                self._announcing = _future(announcing)
         except (OSError, zeroconf.Error, RuntimeError) as error:
             message = f"multicast DNS cannot be used: {error}"
             raise DiscoveryError(message) from error
-        self._announcing = _future(announcing)
         self._scanned_at = asyncio.get_running_loop().time()
 
     async def lookup(self) -> Iterable[Peer]:
@@ -134,7 +135,8 @@ class MdnsStrategy(DiscoveryStrategy):
 
     def _open(self, announcement: Announcement) -> AsyncZeroconf:
         wanted = self._options.interfaces
-        if not wanted and all(is_loopback(address) for address in announcement.addresses):
+        mine = announcement.addresses
+        if not wanted and mine and all(is_loopback(address) for address in mine):
             wanted = (LOOPBACK,)  # other hosts could not reach us, so they need not hear of us
         self._wanted = wanted
         try:
