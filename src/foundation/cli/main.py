@@ -13,6 +13,7 @@ from foundation.cli.certs import certs
 from foundation.cli.config import config
 from foundation.cli.demo import demo
 from foundation.cli.discover import discover
+from foundation.cli.doctor.command import doctor
 from foundation.cli.failure import CommandFailed
 from foundation.cli.moving import drain, migrate, undrain
 from foundation.cli.node import node
@@ -40,6 +41,7 @@ app.command()(undrain)
 app.add_typer(certs, name="certs")
 app.command()(config)
 app.command()(discover)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

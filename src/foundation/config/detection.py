@@ -36,7 +36,7 @@ class Detection:
 
     def choice(self, merged: Layer) -> Choice:
         """Return the strategies of the environment that can be used with the options that were given."""
-        return detect(self._environ, why_not=lambda name: _why_not(name, merged))
+        return detect(self._environ, why_not=lambda name: why_not(name, merged))
 
     def resolved(self, merged: Layer, problems: Problems) -> Layer:
         """Return the same with what ``auto`` stands for in its place; a fallback that was given stays."""
@@ -80,7 +80,7 @@ def _detected(given: Given, value: Any, choice: Choice) -> Given:  # noqa: ANN40
     return replace(given, value=value, source="detected", place=f"detected: {choice.environment}")
 
 
-def _why_not(name: str, merged: Layer) -> str | None:
+def why_not(name: str, merged: Layer) -> str | None:
     """Say why a node could not use a strategy with the options that were given, or return None."""
     try:
         make_strategy(name, _options(name, merged))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
-import platformdirs
 
 from foundation.core.identity import NodeId
-from foundation.discovery.folder import OwnFile, file_name, living_files, open_folder
+from foundation.discovery.folder import OwnFile, file_name, living_files, open_folder, running_folder
 from foundation.discovery.peers import Announcement, Peer, checked_peer
 from foundation.discovery.strategy import DiscoveryStrategy
 from foundation.errors import ConfigurationError, DiscoveryError
@@ -74,16 +72,7 @@ class LocalStrategy(DiscoveryStrategy):
         self._withdraw()
 
     def _parent(self) -> Path:
-        if self._options.folder is not None:
-            return Path(self._options.folder).expanduser()
-        try:
-            with warnings.catch_warnings():
-                # It warns when it has to fall back, which is no concern of the user: all nodes fall back alike.
-                warnings.simplefilter("ignore")
-                return platformdirs.user_runtime_path("foundation")
-        except OSError as error:
-            message = f"there is no folder for running programs: {error}; set the option 'folder'"
-            raise DiscoveryError(message) from error
+        return running_folder() if self._options.folder is None else Path(self._options.folder).expanduser()
 
     def _announce(self, announcement: Announcement) -> None:
         self._withdraw()
