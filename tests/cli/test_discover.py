@@ -81,6 +81,19 @@ def test_nobody_is_no_failure(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert not (folder / "nodes").exists()
 
 
+def test_who_only_looks_needs_no_cookie(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A strategy whose nodes start only with one is asked all the same, and none is made."""
+    monkeypatch.delenv("FOUNDATION_COOKIE")
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    options = [f"--option={text}" for text in ("namespace=shop", "api_server=http://127.0.0.1:9")]
+    assert main(["discover", "kubernetes", *options]) == 1
+    assert "127.0.0.1:9" in capsys.readouterr().err
+    assert not (folder / ".config").exists()
+
+
 def test_a_failure_is_told_in_its_own_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1 and the message of the strategy; what it is told comes from the file and from the options."""
     (folder / "foundation.toml").write_text("[strategies.hosts]\npath = 'nowhere'\ndefault_port = 'x'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,17 @@ def test_later_code_sees_what_was_detected() -> None:
     assert (merged["cluster",].value, merged["profile",].value) == (("consul",), "production")
     assert {merged[key,].place for key in ("cluster", "fallback", "profile")} == {"detected: consul"}
     assert {merged[key,].source for key in ("cluster", "fallback", "profile")} == {"detected"}
+
+
+def test_what_was_detected_brings_its_own_defaults(machine: Path) -> None:
+    """In a pod, ``auto`` turns on what ``kubernetes`` turns on; a cookie is asked for alike."""
+    token = machine / "var/run/secrets/kubernetes.io/serviceaccount/token"
+    token.parent.mkdir(parents=True)
+    token.write_text("a token")
+    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    options = {"kubernetes": {"namespace": "shop"}}
+    detected, named = (loaded(pod, cluster=name, strategies=options, name="n") for name in ("auto", "kubernetes"))
+    assert replace(detected, fallback=()) == named
+    assert (detected.fabric.host, detected.probe_port) == ("0.0.0.0", 8080)
+    with pytest.raises(ConfigurationError, match="without a cookie that all nodes share"):
+        load_config({"cluster": "auto", "strategies": options}, pod)
