@@ -23,7 +23,7 @@ def test_help_has_a_line_for_each_command(arguments: list[str], capsys: pytest.C
     """The help, which is also what comes without arguments, describes each command in one line."""
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
-    for command in ("demo", "node", "status"):
+    for command in ("demo", "node", "status", "config", "discover", "doctor"):
         assert [line for line in lines if line.startswith(f"  {command} ") and line.endswith(".")], lines
 
 

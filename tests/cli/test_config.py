@@ -12,6 +12,7 @@ from foundation.cli.main import main
 from foundation.config import load_config
 from foundation.config.keys import SHORT, hints_of
 from foundation.config.settings import Settings
+from foundation.discovery import environment
 from foundation.discovery.catalog import STRATEGIES
 
 FILE = """
@@ -58,6 +59,24 @@ def test_each_value_has_its_origin(
     assert found["join_timeout_s"] == {"value": 10.0, "source": "profile", "place": "profile production"}
     assert found["cluster_name"] == {"value": "shop", "source": "argument", "place": "start_cluster"}
     assert found["membership.tick_s"] == {"value": 0.5, "source": "default", "place": "default"}
+
+
+def test_what_was_detected_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """``auto`` is shown as what it stands for here, and by which environment; editors know the word."""
+    monkeypatch.setattr(environment, "ROOT", folder)
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "127.0.0.1:8500")
+    monkeypatch.setenv("FOUNDATION_CLUSTER", "auto")
+    found = values(capsys, "--profile", "auto")
+    place = {"source": "detected", "place": "detected: consul"}
+    assert found["cluster"] == {"value": ["consul"]} | place
+    assert found["fallback"] == {"value": ["gossip"]} | place
+    assert found["profile"] == {"value": "production"} | place
+    assert main(["config", "--check"]) == 0
+    assert main(["config", "--schema"]) == 0
+    printed = capsys.readouterr().out.partition("\n")[2]
+    assert "auto" in json.loads(printed)["properties"]["cluster"]["items"]["anyOf"][0]["enum"]
 
 
 def test_every_key_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from foundation.config import Config, load_config
 from foundation.config.loading import check
-from foundation.config.profiles import PROFILES, detect_profile
+from foundation.config.profiles import PROFILES
 from foundation.config.reading import read_sources
 from foundation.core.backoff import Backoff
 from foundation.core.secret import Secret
-from foundation.discovery import DiscoveryOptions
+from foundation.discovery import DiscoveryOptions, environment
 from foundation.errors import ConfigurationError
 from foundation.fabric import FabricOptions, TlsOptions
 from foundation.membership import MembershipOptions
@@ -224,15 +224,13 @@ def test_one_of_several_clusters_is_chosen_by_its_name(folder: Path) -> None:
     assert loaded({"FOUNDATION_CLUSTER_NAME": "app", "FOUNDATION_CLUSTERS__APP__PORT": "3"}).fabric.port == 3
 
 
-@pytest.mark.usefixtures("folder")
-def test_profiles_build_on_each_other() -> None:
+def test_profiles_build_on_each_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has what the one before it has; ``auto`` looks where the program runs."""
+    monkeypatch.setattr(environment, "ROOT", folder)
     assert PROFILES["development"].items() <= PROFILES["production"].items() <= PROFILES["enterprise"].items()
     assert loaded({"FOUNDATION_PROFILE": "development"}, name="n") == loaded(name="n")
     assert loaded({"FOUNDATION_PROFILE": "enterprise"}).discovery.poll_interval_s == 5.0
-    assert detect_profile({}) == "development"
     for environ in ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {"container": "podman"}):
-        assert detect_profile(environ) == "production"
         assert loaded({"FOUNDATION_PROFILE": "auto"} | environ).distribution.rebalance
     assert not loaded({"FOUNDATION_PROFILE": "auto"}).distribution.rebalance
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,26 @@ class StrategyContract:
         await until_seen(first, lambda seen: peer_of(two) in seen, "the second node")
         await second.stop()
         await until_seen(first, lambda seen: not seen, "nobody")
+
+    async def test_who_only_looks_finds_others_and_is_not_found(
+        self, make: Callable[[], DiscoveryStrategy], start: Start
+    ) -> None:
+        """Without announcing a node, those that are there and those that come are seen; these see each other only."""
+        one = announcement()
+        two, looker = announcement(one.cluster), replace(announcement(one.cluster), addresses=())
+        first = await start(one)
+        looking = make()
+        looking.announces = False
+        try:
+            await looking.start(looker)
+            await until_seen(looking, lambda seen: seen == {peer_of(one)}, "the node that was there")
+            await start(two)
+            await until_seen(looking, lambda seen: seen == {peer_of(one), peer_of(two)}, "the one that came")
+            seen = await until_seen(first, lambda seen: peer_of(two) in seen, "the other node")
+            assert looker.node not in {peer.node for peer in seen}
+        finally:
+            await looking.stop()
+        assert looker.node not in {peer.node for peer in await first.lookup()}
 
     async def test_can_be_started_again(self, start: Start) -> None:
         """A strategy that was stopped can be started again and is found again."""

@@ -13,27 +13,15 @@ import foundation
 from foundation.config import load_config
 from foundation.config.loading import check
 from foundation.config.reading import read_sources
-from foundation.discovery.catalog import STRATEGIES
 from foundation.errors import ConfigurationError
 
 FOLDER = Path(__file__).parents[2] / "examples" / "config"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
 SEVERAL = {"level4": ["app", "ai", "analytics"], "enterprise": ["web", "ai", "data"]}
-MENTIONED = ("consul", "dns", "gossip", "kubernetes")
 
 
 class Started(Exception):  # noqa: N818 - no error
     """The example came as far as starting a cluster."""
-
-
-@pytest.fixture(autouse=True)
-def _known_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A strategy that an example names and that is not part of the library stands for itself, without its options."""
-    real = set(STRATEGIES.names())
-    names, find = STRATEGIES.names, STRATEGIES.find
-    monkeypatch.setattr(STRATEGIES, "names", lambda: sorted({*names(), *MENTIONED}))
-    absent = {*MENTIONED} - real
-    monkeypatch.setattr(STRATEGIES, "find", lambda name: object if name in absent else find(name))
 
 
 def arguments_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:

@@ -12,6 +12,8 @@ import typer
 from foundation.cli.certs import certs
 from foundation.cli.config import config
 from foundation.cli.demo import demo
+from foundation.cli.discover import discover
+from foundation.cli.doctor.command import doctor
 from foundation.cli.failure import CommandFailed
 from foundation.cli.moving import drain, migrate, undrain
 from foundation.cli.node import node
@@ -40,6 +42,8 @@ app.command()(undrain)
 app.command()(reconfigure)
 app.add_typer(certs, name="certs")
 app.command()(config)
+app.command()(discover)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

@@ -159,18 +159,19 @@ def _facts(config: Config) -> Facts:
 
 
 def _strategies(config: Config) -> dict[str, DiscoveryStrategy]:
-    made = dict(_made(strategy, config) for strategy in config.strategies)
+    made = dict(make_configured(strategy, config) for strategy in config.strategies)
     if config.peers and "static" not in made:
         made["static"] = make_strategy("static", _arguments("static", config))
     return made
 
 
 def _fallback(config: Config, strategies: dict[str, DiscoveryStrategy]) -> dict[str, DiscoveryStrategy]:
-    made = dict(_made(strategy, config) for strategy in config.fallback)
+    made = dict(make_configured(strategy, config) for strategy in config.fallback)
     return {name: strategy for name, strategy in made.items() if name not in strategies}
 
 
-def _made(strategy: str | DiscoveryStrategy, config: Config) -> tuple[str, DiscoveryStrategy]:
+def make_configured(strategy: str | DiscoveryStrategy, config: Config) -> tuple[str, DiscoveryStrategy]:
+    """Return a strategy with what is configured for it, and its name."""
     if not isinstance(strategy, str):
         return type(strategy).__name__, strategy
     return strategy, make_strategy(strategy, _arguments(strategy, config))

@@ -50,10 +50,25 @@ def load_config(arguments: Mapping[str, Any], environ: Mapping[str, str] | None 
     """
     reading = read_sources(arguments, os.environ if environ is None else environ)
     merged = choose(reading)
+    reading.detection.log(merged)
+    return _config(_settings(reading, merged), merged, None, guarded=reading.is_production(merged))
+
+
+def preview(reading: Reading, *, listens: bool = True) -> Config:
+    """Return what a node would go by, without making a cookie: one that is not there yet is made up.
+
+    Who does not listen to others is safe without one. Raises :class:`ConfigurationError`, like :func:`load_config`.
+    """
+    merged = choose(reading)
+    cookie = None if cookie_file().exists() else _ANY_SECRET
+    return _config(_settings(reading, merged), merged, cookie, guarded=listens and reading.is_production(merged))
+
+
+def _settings(reading: Reading, merged: Layer) -> Settings:
     settings = settings_of(merged, reading.problems)
     reading.problems.raise_if_any()
     assert settings is not None  # noqa: S101 - or there would be problems
-    return _config(settings, merged, None, guarded=reading.is_production(merged))
+    return settings
 
 
 def check(reading: Reading) -> tuple[str, ...]:

@@ -44,12 +44,6 @@ _STRATEGIES: Mapping[str, Mapping[Key, Any]] = dict.fromkeys(
 """What a strategy says of the place where the node runs."""
 
 
-def detect_profile(environ: Mapping[str, str]) -> str:
-    """Return the profile that ``auto`` stands for: in a container it is production."""
-    is_contained = environ.get("KUBERNETES_SERVICE_HOST") or environ.get("container")
-    return "production" if is_contained else "development"
-
-
 def profile_layer(name: str) -> Layer:
     """Return what a profile gives, once ``auto`` is resolved."""
     return _layer(PROFILES[name], "profile", name)

@@ -9,9 +9,10 @@ from typing import Any
 
 from foundation.config.arguments import argument_layers
 from foundation.config.checking import converted, known_only, number_problem, profile_problem
+from foundation.config.detection import AUTO, Detection
 from foundation.config.given import Given, Layer, Problems, overlay
 from foundation.config.keys import Key, type_of
-from foundation.config.profiles import detect_profile, profile_layer, strategy_layer
+from foundation.config.profiles import profile_layer, strategy_layer
 from foundation.config.settings import DEFAULT_PROFILE
 from foundation.config.tls_folder import tls_in
 from foundation.config.toml_file import find_file, read_file
@@ -36,9 +37,13 @@ class Reading:
     file: Path | None
     """The file that was read."""
 
+    detection: Detection
+    """What ``auto`` stands for."""
+
     def merged(self, cluster: str | None = None) -> Layer:
         """Return what counts for one of several clusters, or what is said for all of them."""
         said = overlay(layer if cluster is None else _with_cluster(layer, cluster) for layer in self.layers)
+        said = self.detection.resolved(said, self.problems)
         strategies = said.get(_STRATEGIES)
         return overlay([strategy_layer(strategies.value), said]) if strategies else said
 
@@ -67,8 +72,9 @@ def read_sources(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Re
     layers = [_checked(layer, problems) for layer in layers]
     given = overlay(layers).get(_PROFILE)
     profile = DEFAULT_PROFILE if given is None else str(given.value)
-    profile = detect_profile(environ) if profile == "auto" else profile
-    return Reading((profile_layer(profile), *layers), problems, profile, file)
+    detection = Detection(environ)
+    profile = detection.profile() if profile == AUTO else profile
+    return Reading((profile_layer(profile), *layers), problems, profile, file, detection)
 
 
 def _file(argument: Any, environ: Mapping[str, str], problems: Problems) -> Path | None:  # noqa: ANN401

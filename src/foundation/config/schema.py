@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import is_dataclass
 from typing import Any
 
+from foundation.config.detection import AUTO
 from foundation.config.keys import PORTS, SHORT, Key
 from foundation.config.settings import Settings
 from foundation.config.validation import json_schema
@@ -25,8 +26,11 @@ def file_schema() -> dict[str, Any]:
     for record in (schema, definitions["ClusterSettings"]):
         properties = record["properties"]
         properties |= {name: _at(definitions, schema, key) for name, key in SHORT.items()}
-        for name in ("cluster", "fallback"):
+        for name, more in (("cluster", (AUTO,)), ("fallback", ())):
             properties[name]["type"] = ["array", "string"]
+            known = [*more, *STRATEGIES.names()]  # for editors to propose; a class of the user's is a text as well
+            properties[name] |= {"anyOf": [{"enum": known}, {"type": ["array", "string"]}]}
+            properties[name]["items"] = {"anyOf": [{"enum": known}, {"type": "string"}]}
         properties["strategies"]["properties"] = {
             name: {"$ref": f"#/$defs/strategy {name}"} for name in STRATEGIES.names()
         }

@@ -30,7 +30,8 @@ class ClusterSettings(NodeOptions):
     """A file that holds the cookie; when it changes, the node goes by what it holds then."""
 
     cluster: tuple[str, ...] = DEFAULT_STRATEGIES
-    """How nodes find each other: the name of a strategy, ``package.module:Class`` of your own, or several."""
+    """How nodes find each other: the name of a strategy, ``package.module:Class`` of your own, several of these, or
+    ``auto`` for those that fit the environment."""
 
     fallback: tuple[str, ...] = ()
     """Strategies that are asked too while those of ``cluster`` have found nobody."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -26,11 +26,10 @@ class StrategyChecks:
 
     def names(self, *, every: bool) -> None:
         """Check each name; and the options of the strategies that are used, or of ``every`` one."""
-        known = STRATEGIES.names()
         tables = {key[1]: key for key in self.layer if key[0] == TABLES and len(key) > 1}
         named = self._named()
         places = tables | named
-        good = [name for name in places if self._is_known(name, places[name], known)]
+        good = [name for name in places if self._is_known(name, places[name])]
         for name in good:
             if every or (name in tables and name in named.keys() | self._implied()):
                 self._options(name, tables.get(name, places[name]))
@@ -45,9 +44,10 @@ class StrategyChecks:
         defaults = () if ("cluster",) in self.layer else DEFAULT_STRATEGIES
         return {*defaults, *(("static",) if ("peers",) in self.layer else ())}
 
-    def _is_known(self, name: str, key: Key, known: Iterable[str]) -> bool:
-        if ":" in name or name in known:
+    def _is_known(self, name: str, key: Key) -> bool:
+        if ":" in name or STRATEGIES.knows(name):
             return True
+        known = STRATEGIES.names()
         found = nearest(name, known)
         meant = f"; did you mean {found!r}?" if found else f"; there are: {', '.join(known)}"
         self.problems.add(f"{self.layer[key].label}: there is no strategy {name!r}{meant}")

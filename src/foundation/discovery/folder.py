@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import sys
+import warnings
 import weakref
 from collections.abc import Iterator
 from itertools import islice
@@ -40,6 +41,20 @@ def file_name(cluster: str) -> str:
         return cluster
     readable = re.sub(r"[^a-z0-9_-]+", "-", cluster.lower())[:40].strip("-")
     return f"{readable}.{hashlib.sha256(cluster.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def running_folder() -> Path:
+    """Return the folder of this user's running programs, which may have to be made; raises DiscoveryError."""
+    import platformdirs  # noqa: PLC0415 - only where no other is set
+
+    try:
+        with warnings.catch_warnings():
+            # It warns when it has to fall back, which is no concern of the user: all nodes fall back alike.
+            warnings.simplefilter("ignore")
+            return platformdirs.user_runtime_path("foundation")
+    except OSError as error:
+        message = f"there is no folder for running programs: {error}; set the option 'folder'"
+        raise DiscoveryError(message) from error
 
 
 def open_folder(path: Path) -> None:

@@ -20,6 +20,9 @@ class DiscoveryStrategy(ABC):
     poll_interval_s: float | None = None
     """Seconds between two lookups, where this strategy knows better than the framework's option."""
 
+    announces: bool = True
+    """Whether to announce this node. False, set before the start, is for who only looks: then nothing is written."""
+
     def use_cookie(self, cookie: Secret) -> None:  # noqa: B027 - optional
         """Learn the secret that all nodes share, for what only they may read: before a start, and when it changes."""
 

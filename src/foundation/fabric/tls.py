@@ -7,9 +7,11 @@ plain one, so that its buffers, its limits and its time limits hold with TLS as 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from foundation.errors import ConfigurationError, HandshakeError
 from foundation.fabric.options import TlsOptions
@@ -40,7 +42,9 @@ class Tls:
         self._dialer = _context(ssl.PROTOCOL_TLS_CLIENT, options)
         self._dialer.check_hostname = False
         self._shown = b""
-        self._shown = self._try(options)
+        self._shown, expires = self._try(options)
+        self.expires = expires
+        """When the certificate ends, in seconds since 1970."""
         self._dialer.check_hostname = options.verify_names
 
     def at_door(self) -> Conversation:
@@ -55,10 +59,10 @@ class Tls:
             message = f"{host[:80]!r} is not a name that a certificate could have"
             raise HandshakeError(message) from None
 
-    def _try(self, options: TlsOptions) -> bytes:
+    def _try(self, options: TlsOptions) -> tuple[bytes, float]:
         """Let this node talk to itself: a certificate that it would refuse, all the others would refuse too.
 
-        Returns what others see of it: see :meth:`Conversation.door_certificate`.
+        Returns what others see of it: see :meth:`Conversation.door_certificate`, and when that ends.
         """
         door, dialer = self.at_door(), Conversation(self._dialer, at_door=False)
         try:
@@ -72,7 +76,7 @@ class Tls:
                 f" {options.certificate}: {getattr(error, 'verify_message', None) or error.reason}"
             )
             raise ConfigurationError(message) from None
-        return dialer.door_certificate()
+        return dialer.door_certificate(), dialer.door_expires()
 
 
 class Conversation:
@@ -108,6 +112,11 @@ class Conversation:
         if self._shown is None:
             self._shown = sha256(self._tls.getpeercert(binary_form=True) or b"").digest()
         return self._shown
+
+    def door_expires(self) -> float:
+        """Return when the certificate ends that the door has shown to this dialer; in seconds since 1970."""
+        shown = cast("Mapping[str, str]", self._tls.getpeercert() or {})
+        return float(ssl.cert_time_to_seconds(shown["notAfter"]))
 
     def take(self, data: bytes) -> bytes:
         """Take bytes from the wire and return what was said with them."""

@@ -130,7 +130,7 @@ class ConsulStrategy(DiscoveryStrategy):
         token = {"X-Consul-Token": self._options.token} if self._options.token else {}
         self._consul.open(token, self._options.timeout_s)
         self._announcement = announcement
-        if self._options.register:
+        if self._registers:
             await self._register(announcement)
 
     async def lookup(self) -> Iterable[Peer]:
@@ -138,7 +138,7 @@ class ConsulStrategy(DiscoveryStrategy):
         announcement = self._announcement
         if announcement is None:
             return ()
-        if self._options.register:
+        if self._registers:
             await self._beat(announcement)
         found: set[Peer] = set()
         failure: DiscoveryError | None = None
@@ -176,6 +176,10 @@ class ConsulStrategy(DiscoveryStrategy):
                     await self._ask("PUT", f"agent/service/deregister/{self._id(announcement)}")
         finally:
             await self._consul.close()
+
+    @property
+    def _registers(self) -> bool:
+        return self._options.register and self.announces
 
     async def _register(self, announcement: Announcement) -> None:
         before, self._registered = self._registered, True  # also when no answer comes, as it may have been done

@@ -130,20 +130,22 @@ class EtcdStrategy(DiscoveryStrategy):
         self._etcd.open({}, self._options.timeout_s)
         self._announcement = announcement
         await self._log_in()
-        await self._announce(announcement)
+        if self.announces:
+            await self._announce(announcement)
 
     async def lookup(self) -> Iterable[Peer]:
         """Keep the lease, read all keys, and put back ours if it is missing."""
         announcement = self._announcement
         if announcement is None:
             return ()
-        await self._keep_lease(announcement)
+        if self.announces:
+            await self._keep_lease(announcement)
         last = f"{self._folder[:-1]}{chr(ord('/') + 1)}"  # the first text behind all those that begin with the folder
         wanted = {"key": _encode(self._folder), "range_end": _encode(last), "limit": str(MOST_KEYS)}
         found = await self._ask("kv/range", wanted, _Range)
         self._revision = _whole(found.header.revision)
         stored = dict(self._stored(found.kvs))
-        if announcement.node not in stored:
+        if self.announces and announcement.node not in stored:
             await self._announce(announcement)
         return read_announcements(stored.items(), announcement)
 

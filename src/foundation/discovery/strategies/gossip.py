@@ -175,6 +175,8 @@ class GossipStrategy(DiscoveryStrategy):
         self._reader = DatagramReader(self._socket, self._receive, MOST_BYTES)
         self._scope = TaskScope("gossip")
         self._sent_at = self._scanned_at = asyncio.get_running_loop().time()
+        if not self.announces:
+            return
         await self._say(HERE)
         self._scope.keep_running(self._beat, "heartbeat")
 
@@ -211,7 +213,8 @@ class GossipStrategy(DiscoveryStrategy):
         if scope is not None:
             await scope.close()
             with contextlib.suppress(OSError):
-                await self._say(GOODBYE)
+                if self.announces:
+                    await self._say(GOODBYE)
         reader, self._reader = self._reader, None
         self._socket = None
         if reader is not None:
@@ -222,13 +225,14 @@ class GossipStrategy(DiscoveryStrategy):
 
     def _choose(self, announcement: Announcement) -> Medium:
         options = self._options
-        is_local = all(is_loopback(address) for address in announcement.addresses)
+        mine = announcement.addresses
+        is_local = bool(mine) and all(is_loopback(address) for address in mine)
         if options.targets:
             bind = options.if_addr or (LOOPBACK if is_local else "0.0.0.0")  # noqa: S104 - authenticated
             return Targets(options.port, targets=options.targets, bind=bind)
         # Where nobody else could reach us, nobody else need hear of us.
-        mine = LOOPBACK_IPV6 if ":" in options.multicast_addr and not options.broadcast_only else LOOPBACK
-        interfaces = options.multicast_if or ((mine,) if is_local else ())
+        loopback = LOOPBACK_IPV6 if ":" in options.multicast_addr and not options.broadcast_only else LOOPBACK
+        interfaces = options.multicast_if or ((loopback,) if is_local else ())
         if options.broadcast_only:
             return Broadcast(options.port, interfaces=interfaces, bind=options.if_addr)
         return Multicast(

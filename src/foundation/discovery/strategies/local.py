@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
-import platformdirs
 
 from foundation.core.identity import NodeId
-from foundation.discovery.folder import OwnFile, file_name, living_files, open_folder
+from foundation.discovery.folder import OwnFile, file_name, living_files, open_folder, running_folder
 from foundation.discovery.peers import Announcement, Peer, checked_peer
 from foundation.discovery.strategy import DiscoveryStrategy
 from foundation.errors import ConfigurationError, DiscoveryError
@@ -50,18 +48,21 @@ class LocalStrategy(DiscoveryStrategy):
             raise ConfigurationError(message)
         self._folder = (self._parent() / file_name(announcement.cluster)).absolute()
         self._announcement = announcement
-        self._announce(announcement)
+        if self.announces:
+            self._announce(announcement)
 
     async def lookup(self) -> Iterable[Peer]:
         """Read the files of the living; put back what is missing of ours."""
         announcement = self._announcement
         if announcement is None:
             return ()
-        if self._file is None or not self._file.is_there():
+        if self.announces and (self._file is None or not self._file.is_there()):
             self._announce(announcement)
         try:
             return tuple(self._peers(announcement))
         except OSError as error:
+            if not self.announces and isinstance(error, FileNotFoundError):  # no node has made it
+                return ()
             message = f"the discovery folder {self._folder} cannot be read: {error.strerror}"
             raise DiscoveryError(message) from error
 
@@ -71,16 +72,7 @@ class LocalStrategy(DiscoveryStrategy):
         self._withdraw()
 
     def _parent(self) -> Path:
-        if self._options.folder is not None:
-            return Path(self._options.folder).expanduser()
-        try:
-            with warnings.catch_warnings():
-                # It warns when it has to fall back, which is no concern of the user: all nodes fall back alike.
-                warnings.simplefilter("ignore")
-                return platformdirs.user_runtime_path("foundation")
-        except OSError as error:
-            message = f"there is no folder for running programs: {error}; set the option 'folder'"
-            raise DiscoveryError(message) from error
+        return running_folder() if self._options.folder is None else Path(self._options.folder).expanduser()
 
     def _announce(self, announcement: Announcement) -> None:
         self._withdraw()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import ipaddress
 import logging
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from foundation.core.identity import NodeId
 from foundation.discovery.interfaces import multicast_interfaces
-from foundation.discovery.loopback import is_loopback, loopback_id
+from foundation.discovery.loopback import is_ip, is_loopback, loopback_id
 from foundation.discovery.peers import MOST_ADDRESSES, Announcement, Peer, checked_peer, parse_address
 from foundation.discovery.strategy import DiscoveryStrategy
 from foundation.errors import ConfigurationError, DiscoveryError
@@ -90,13 +89,14 @@ class MdnsStrategy(DiscoveryStrategy):
                 message = "no network interface can be used for multicast"
                 raise DiscoveryError(message)
             AsyncServiceBrowser(opened.zeroconf, SERVICE, handlers=[self._heard])
-            # No probing (which takes a second): the name contains the identity, so nobody else can have it.
-            service = describe_service(announcement, self._loopback_id, self._options.ttl_s)
-            announcing = await opened.async_register_service(service, cooperating_responders=True)
+            if self.announces:
+                # No probing (which takes a second): the name contains the identity, so nobody else can have it.
+                service = describe_service(announcement, self._loopback_id, self._options.ttl_s)
+                announcing = await opened.async_register_service(service, cooperating_responders=True)
+                self._announcing = _future(announcing)
         except (OSError, zeroconf.Error, RuntimeError) as error:
             message = f"multicast DNS cannot be used: {error}"
             raise DiscoveryError(message) from error
-        self._announcing = _future(announcing)
         self._scanned_at = asyncio.get_running_loop().time()
 
     async def lookup(self) -> Iterable[Peer]:
@@ -134,7 +134,8 @@ class MdnsStrategy(DiscoveryStrategy):
 
     def _open(self, announcement: Announcement) -> AsyncZeroconf:
         wanted = self._options.interfaces
-        if not wanted and all(is_loopback(address) for address in announcement.addresses):
+        mine = announcement.addresses
+        if not wanted and mine and all(is_loopback(address) for address in mine):
             wanted = (LOOPBACK,)  # other hosts could not reach us, so they need not hear of us
         self._wanted = wanted
         try:
@@ -194,7 +195,7 @@ def describe_service(announcement: Announcement, loopback: str, ttl_s: int) -> A
         **{f"a{number}": address for number, address in enumerate(addresses)},
     }
     # Nodes read the addresses above, which may have different ports; the address records are for other tools.
-    hosts = [host for host, _ in map(parse_address, addresses) if _is_ip(host) and "%" not in host]
+    hosts = [host for host, _ in map(parse_address, addresses) if is_ip(host) and "%" not in host]
     return AsyncServiceInfo(
         SERVICE,
         f"{announcement.node}.{SERVICE}",
@@ -224,14 +225,6 @@ def fitting(text: str) -> str:
     """Return ``text``, or its digest when a record has no room for it."""
     content = text.encode("utf-8", "surrogatepass")
     return text if len(content) <= MOST_VALUE_BYTES else hashlib.sha256(content).hexdigest()
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _future(announcing: Awaitable[object]) -> asyncio.Future[object] | None:

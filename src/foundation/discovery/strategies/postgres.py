@@ -86,7 +86,10 @@ class PostgresStrategy(DiscoveryStrategy):
         if self._connection is None:
             await self._connect()
         async with self._asking():
-            await self._beat(announcement)
+            if self.announces:
+                await self._beat(announcement)
+            elif not await self._has_table():
+                return ()
             rows = await self._run(
                 f"SELECT node, announcement FROM {self._table}"  # noqa: S608 - a checked name
                 " WHERE cluster = %s AND expires_at > clock_timestamp() LIMIT %s",
@@ -128,8 +131,10 @@ class PostgresStrategy(DiscoveryStrategy):
                 prepare_threshold=None,  # poolers between us and the server do not keep what was prepared
                 application_name="foundation",
             )
-            await self._make_table()
             await self._run(f"LISTEN {self._channel}")
+            if not self.announces:
+                return
+            await self._make_table()
             await self._run(
                 f"DELETE FROM {self._table} WHERE expires_at < clock_timestamp() - make_interval(secs => %s)",  # noqa: S608
                 (self._options.forget_after_s,),
@@ -138,11 +143,15 @@ class PostgresStrategy(DiscoveryStrategy):
                 await self._beat(announcement)
 
     async def _make_table(self) -> None:
-        (((is_there),),) = await self._run("SELECT to_regclass(%s) IS NOT NULL", (self._table,))
-        if not is_there:
+        if not await self._has_table():
             errors = self._psycopg.errors
-            with contextlib.suppress(errors.UniqueViolation, errors.DuplicateTable):  # somebody makes it right now
+            made = (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject)  # by somebody, right now
+            with contextlib.suppress(*made):
                 await self._run(self._creation())
+
+    async def _has_table(self) -> bool:
+        ((is_there,),) = await self._run("SELECT to_regclass(%s) IS NOT NULL", (self._table,))
+        return bool(is_there)
 
     def _creation(self) -> str:
         return (

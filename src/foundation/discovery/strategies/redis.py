@@ -95,7 +95,8 @@ class RedisStrategy(DiscoveryStrategy):
         self._client = self._new_client()
         async with self._asking("start"):
             await self._listen()
-            await self._announce(announcement)
+            if self.announces:
+                await self._announce(announcement)
 
     async def lookup(self) -> Iterable[Peer]:
         """Keep this node's key alive and read those of the others."""
@@ -106,7 +107,7 @@ class RedisStrategy(DiscoveryStrategy):
             if self._channel is None:
                 await self._listen()
             ttl_ms = int(self._options.ttl_s * 1000)
-            if not await self._client.pexpire(self._key(announcement.node), ttl_ms):
+            if self.announces and not await self._client.pexpire(self._key(announcement.node), ttl_ms):
                 await self._announce(announcement)
             members = await self._members(announcement)
             values = await self._client.mget([self._key(member) for member in members]) if members else []
@@ -161,9 +162,10 @@ class RedisStrategy(DiscoveryStrategy):
         """Renew our place in the index, drop those who have not done so for long, and return all."""
         now_s, ttl_s = await self._now_s(), self._options.ttl_s
         async with self._client.pipeline(transaction=True) as pipe:
-            pipe.zadd(self._keys, {announcement.node: now_s})
-            pipe.zremrangebyscore(self._keys, "-inf", now_s - 10 * ttl_s)
-            pipe.pexpire(self._keys, int(20_000 * ttl_s))
+            if self.announces:
+                pipe.zadd(self._keys, {announcement.node: now_s})
+                pipe.zremrangebyscore(self._keys, "-inf", now_s - 10 * ttl_s)
+                pipe.pexpire(self._keys, int(20_000 * ttl_s))
             pipe.zrevrange(self._keys, 0, MOST_MEMBERS - 1)
             *_, members = await pipe.execute()
         return [member.decode() for member in members if member.isascii()]
