@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -21,35 +20,34 @@ MODULES = sorted(
 pytestmark = pytest.mark.timeout(120)  # the first test imports them all
 HEAVY = ("numpy", "pydantic", "pydantic_settings", "rich", "typer", "zenoh", "zeroconf")
 
-# Runs in an interpreter that has imported nothing of ours: a fork of it is as fresh, and much faster to have.
-# Each of the first forks takes its share of the modules, and prints {module: failure} as one line of JSON.
-EACH_IN_A_FORK = """
-import os, sys
+# Python imports packages before what is in them. So what a package has loaded was loaded as if it had been asked for
+# first, and for the rest a fork of an interpreter that has imported the package, and nothing else, is as good as a new
+# one. Prints [module, failure] as a line of JSON for each.
+EACH_FIRST = """
+import json, os, sys, traceback
 modules = sys.argv[1:]
-shares = os.cpu_count() or 1
 
-def failure_of(module):
-    reading, writing = os.pipe()
-    if not (child := os.fork()):
-        try:
-            __import__(module)
-        except BaseException:
-                        os.write(writing, traceback.format_exc().encode()[-4000:])
-        os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        report = pipe.read().decode(errors="replace")
-    _, status = os.waitpid(child, 0)
-    return report or (status and f"the interpreter ended with status {status}")
+def import_first(module):
+    failure = ""
+    try:
+        __import__(module)
+    except BaseException:
+        failure = traceback.format_exc()[-3000:]
+    os.write(1, json.dumps([module, failure]).encode() + b"\\n")
+    if not failure:
+        import_inside(module)
 
-for share in range(shares):
-    if not os.fork():
-        failures = {module: why for module in modules[share::shares] if (why := failure_of(module))}
-        import json
-        os.write(1, json.dumps(failures).encode() + b"\\n")
-        os._exit(0)
-for share in range(shares):
-    os.wait()
+def import_inside(package):
+    for module in (name for name in modules if name.rpartition(".")[0] == package):
+        if module in sys.modules:
+            import_first(module)
+        elif not os.fork():
+            import_first(module)
+            os._exit(0)
+        else:
+            os.wait()
+
+import_inside("")
 """
 
 
@@ -60,16 +58,14 @@ def run_python(program: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str]:
-    shares = [json.loads(line) for line in run_python(EACH_IN_A_FORK, *MODULES).splitlines()]
-    assert len(shares) == os.cpu_count()
-    return {module: why for share in shares for module, why in share.items()}
+    return dict(json.loads(line) for line in run_python(EACH_FIRST, *MODULES).splitlines())
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_on_its_own(module: str, failures: dict[str, str]) -> None:
     """No module needs another one to have been imported before it."""
-    if module in failures:
-        pytest.fail(f"import {module}\n{failures[module]}", pytrace=False)
+    if failure := failures.get(module, "the import of its package failed, or ended the interpreter"):
+        pytest.fail(f"import {module}\n{failure}", pytrace=False)
 
 
 def loaded_by(statement: str) -> set[str]:
