@@ -5,6 +5,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 export PYTHON
+# What is compiled is kept, whatever the environment says: the tests start hundreds of programs.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 
@@ -17,8 +19,8 @@ demo: .runtime ## See a cluster form, fail over and heal on this machine
 	@$(BIN)/foundation demo $(ARGS)
 
 .PHONY: test
-test: .dev .services ## Run the tests, for example: make test ARGS="-k registry"
-	@$(BIN)/python -m pytest $(ARGS)
+test: .dev .services ## Run the tests, on two cores; or some in one process: make test ARGS="-k registry"
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 2)
 
 .PHONY: test-services
 test-services: .services ## Build the servers that tests run beside and Debian does not have (minutes, once; needs Go)

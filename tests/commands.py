@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tests.programs import Playground, Program, playground
+from tests.programs import LINE_TIMEOUT_S, Playground, Program, playground
 
 
 class Commands:
@@ -34,10 +34,10 @@ class Commands:
         )
         return Program(" ".join(arguments), process)
 
-    async def end(self, *arguments: str) -> tuple[int, str]:
+    async def end(self, *arguments: str, timeout_s: float = LINE_TIMEOUT_S) -> tuple[int, str]:
         """Run a command to its end; return its exit code and everything it printed."""
         async with await self.start(*arguments) as program:
-            return await program.end(), program.output
+            return await program.end(timeout_s), program.output
 
 
 @asynccontextmanager

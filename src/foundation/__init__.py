@@ -15,71 +15,77 @@ Layout, from the top down; a package imports only from those below it::
     errors                    every error, drawn as one tree
 """
 
-from foundation.cluster import ANY, Cluster, ClusterInfo, current_cluster, start_cluster
-from foundation.cluster.module_calls import (
-    await_name,
-    children,
-    cluster_info,
-    drain,
-    events,
-    groups,
-    members,
-    migrate,
-    monitor,
-    presence,
-    reconfigure,
-    ref,
-    register,
-    send,
-    shard,
-    start_process,
-    start_processes,
-    start_supervisor,
-    stop_process,
-    undrain,
-    unregister,
-    wait_for_sync,
-    whereis,
-)
-from foundation.core.backoff import Backoff
-from foundation.core.version import __version__
-from foundation.distribution import Children, ChildReport, Placement
-from foundation.membership import (
-    Member,
-    MemberDown,
-    MemberEvent,
-    MemberJoining,
-    MemberLeaving,
-    MemberLeft,
-    MemberReachable,
-    MemberStatus,
-    MemberUnreachable,
-    MemberUp,
-    MemberUpdated,
-)
-from foundation.processes import (
-    Child,
-    ChildCount,
-    ChildInfo,
-    Ended,
-    EndReason,
-    Monitor,
-    Process,
-    ProcessInfo,
-    Spec,
-    Supervisor,
-    Timer,
-    cast,
-    child,
-    concurrent,
-    idempotent,
-    offload,
-    options,
-    register_type,
-    spec,
-    supervisor,
-)
-from foundation.registry import GroupChange, GroupMember, NameEvent, NameReason, PresenceDiff, PresenceMeta
+from importlib import import_module
+from sys import modules
+
+# As in typing, to import which would take ten times as long as this file.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from foundation.cluster import ANY, Cluster, ClusterInfo, current_cluster, start_cluster
+    from foundation.cluster.module_calls import (
+        await_name,
+        children,
+        cluster_info,
+        drain,
+        events,
+        groups,
+        members,
+        migrate,
+        monitor,
+        presence,
+        reconfigure,
+        ref,
+        register,
+        send,
+        shard,
+        start_process,
+        start_processes,
+        start_supervisor,
+        stop_process,
+        undrain,
+        unregister,
+        wait_for_sync,
+        whereis,
+    )
+    from foundation.core.backoff import Backoff
+    from foundation.core.version import __version__
+    from foundation.distribution import Children, ChildReport, Placement
+    from foundation.membership import (
+        Member,
+        MemberDown,
+        MemberEvent,
+        MemberJoining,
+        MemberLeaving,
+        MemberLeft,
+        MemberReachable,
+        MemberStatus,
+        MemberUnreachable,
+        MemberUp,
+        MemberUpdated,
+    )
+    from foundation.processes import (
+        Child,
+        ChildCount,
+        ChildInfo,
+        Ended,
+        EndReason,
+        Monitor,
+        Process,
+        ProcessInfo,
+        Spec,
+        Supervisor,
+        Timer,
+        cast,
+        child,
+        concurrent,
+        idempotent,
+        offload,
+        options,
+        register_type,
+        spec,
+        supervisor,
+    )
+    from foundation.registry import GroupChange, GroupMember, NameEvent, NameReason, PresenceDiff, PresenceMeta
 
 __all__ = [
     "ANY",
@@ -153,3 +159,103 @@ __all__ = [
     "wait_for_sync",
     "whereis",
 ]
+
+# Where the public names come from: a program loads what it uses, when it uses it.
+_HOMES = {
+    "foundation.cluster": ("ANY", "Cluster", "ClusterInfo", "current_cluster", "start_cluster"),
+    "foundation.cluster.module_calls": (
+        "await_name",
+        "children",
+        "cluster_info",
+        "drain",
+        "events",
+        "groups",
+        "members",
+        "migrate",
+        "monitor",
+        "presence",
+        "reconfigure",
+        "ref",
+        "register",
+        "send",
+        "shard",
+        "start_process",
+        "start_processes",
+        "start_supervisor",
+        "stop_process",
+        "undrain",
+        "unregister",
+        "wait_for_sync",
+        "whereis",
+    ),
+    "foundation.core.backoff": ("Backoff",),
+    "foundation.core.version": ("__version__",),
+    "foundation.distribution": ("Children", "ChildReport", "Placement"),
+    "foundation.membership": (
+        "Member",
+        "MemberDown",
+        "MemberEvent",
+        "MemberJoining",
+        "MemberLeaving",
+        "MemberLeft",
+        "MemberReachable",
+        "MemberStatus",
+        "MemberUnreachable",
+        "MemberUp",
+        "MemberUpdated",
+    ),
+    "foundation.processes": (
+        "Child",
+        "ChildCount",
+        "ChildInfo",
+        "Ended",
+        "EndReason",
+        "Monitor",
+        "Process",
+        "ProcessInfo",
+        "Spec",
+        "Supervisor",
+        "Timer",
+        "cast",
+        "child",
+        "concurrent",
+        "idempotent",
+        "offload",
+        "options",
+        "register_type",
+        "spec",
+        "supervisor",
+    ),
+    "foundation.registry": ("GroupChange", "GroupMember", "NameEvent", "NameReason", "PresenceDiff", "PresenceMeta"),
+}
+
+# What a program can reach as an attribute without importing it.
+_PACKAGES = (
+    "cluster",
+    "config",
+    "core",
+    "discovery",
+    "distribution",
+    "errors",
+    "fabric",
+    "membership",
+    "processes",
+    "reconfiguration",
+    "registry",
+    "replication",
+)
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
+    if name in _PACKAGES:
+        return import_module(f"foundation.{name}")
+    message = f"module 'foundation' has no attribute {name!r}"
+    raise AttributeError(message, name=name, obj=modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_PACKAGES, *(name for name in globals() if name.startswith("__") and name not in __all__)]

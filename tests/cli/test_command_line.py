@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def test_bad_input_is_answered_with_one_line(
     monkeypatch.setattr("sys.path", [*sys.path])
     for name in ("application.py", "json.py"):
         (tmp_path / name).touch()
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert main(typed.split()) == 2
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     printed = capsys.readouterr()
     assert not printed.out
     assert len(printed.err.splitlines()) == 1, printed.err

@@ -302,7 +302,7 @@ def test_fields_are_arrays() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (np.array([object()]), "hold references to Python objects"),
+        pytest.param(np.array([object()]), "hold references to Python objects", id="object"),
         (np.zeros(2, [("a", "O")]), "hold references to Python objects"),
         (np.array(["x"], np.dtypes.StringDType()), "cannot travel"),
         (np.zeros(2, np.dtype([(("title", "a"), "i4")])), "cannot travel"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal, Protocol
@@ -22,8 +21,6 @@ from tests.waiting import eventually
 
 Fault = Literal["empty", "error", "hang", "half", "garbage"]
 FAULTS: tuple[Fault, ...] = ("empty", "error", "hang", "half", "garbage")
-TRIED: tuple[Fault, ...] = FAULTS if os.environ.get("FAULTS") == "all" else ("error", "half")
-"""All with ``FAULTS=all``: each takes seconds, and there are many strategies."""
 PERIOD_S = 0.1
 """How often the strategies of these tests look."""
 LOOKUPS = 6
@@ -65,7 +62,7 @@ class FaultContract:
         """Return where a node is to listen, where that matters: ``host`` and ``port``."""
         return {}
 
-    @pytest.mark.parametrize("fault", TRIED)
+    @pytest.mark.parametrize("fault", FAULTS)
     async def test_nobody_is_disconnected(self, source: Source, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
         """Nobody is lost meanwhile, each log has one line, and all are found again a period after the end."""
         if fault not in self.faults:

@@ -16,8 +16,7 @@ from foundation.testing.simulation.cluster import SimulatedCluster
 
 NODES = 20
 CHILDREN = 10
-STARTS = int(os.environ.get("STARTS", "12"))
-"""By hand with more: ``STARTS=50``."""
+STARTS = int(os.environ.get("STARTS", "50"))
 PAUSES = 20
 PAUSE_S = 3.0
 

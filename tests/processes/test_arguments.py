@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -136,7 +137,9 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "args", "kwargs", "text"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("method", "args", "kwargs", "text"), WRONG, ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))[:40]
+)
 async def test_wrong_arguments_fail_at_the_call(
     method: str, args: tuple[Any, ...], kwargs: dict[str, Any], text: str, here: Host, target: Host
 ) -> None:

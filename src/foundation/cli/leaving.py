@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 
-def leave_on_signals(leave: Callable[[], None]) -> None:
-    """Call ``leave`` on SIGTERM and SIGINT; a second SIGINT ends the program at once."""
+@contextmanager
+def leave_on_signals(leave: Callable[[], None]) -> Generator[None]:
+    """Call ``leave`` on SIGTERM and SIGINT in the block; a second SIGINT ends the program at once."""
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
@@ -20,9 +21,18 @@ def leave_on_signals(leave: Callable[[], None]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         leave()
 
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with suppress(NotImplementedError):  # Windows
         loop.add_signal_handler(signal.SIGTERM, leave)
         loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        # uvloop forgets to when it is closed, and would go on to swallow what nobody listens for.
+        for number, handler in before.items():
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def leave_at_end_of_stdin(leave: Callable[[], None]) -> None:

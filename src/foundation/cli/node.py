@@ -83,10 +83,10 @@ async def _run_workers(context: typer.Context, workers: Workers, *, until_eof: b
     if port is not None and port.value:
         message = f"workers cannot share a port: leave out {port.label if port.source != 'argument' else '--port'}"
         raise typer.BadParameter(message)
-    leave_on_signals(workers.leave)
     if until_eof:
         leave_at_end_of_stdin(workers.leave)
-    return await workers.run()
+    with leave_on_signals(workers.leave):
+        return await workers.run()
 
 
 class NodeProgram:
@@ -102,9 +102,12 @@ class NodeProgram:
 
     async def serve(self, arguments: dict[str, Any]) -> int:
         """Take part until a signal, the end of standard input, or an end of ``main`` other than a return."""
-        leave_on_signals(self._leave)
         if self._until_eof:
             leave_at_end_of_stdin(self._leave)
+        with leave_on_signals(self._leave):
+            return await self._serve(arguments)
+
+    async def _serve(self, arguments: dict[str, Any]) -> int:
         async with (
             foundation.start_cluster(**arguments) as cluster,
             cluster.events() as events,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +51,8 @@ def read_cookie(path: Path) -> Secret:
 
 def _create(path: Path) -> Secret:
     """Write a whole file and link it into place, so that of two first nodes one wins and both read the same."""
+    import tempfile  # noqa: PLC0415 - loads what compresses archives, and is needed once on a machine
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".cookie-")  # mode 0600
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -121,6 +120,8 @@ def without_credentials(text: str) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return which of the names was probably meant."""
+    from difflib import get_close_matches  # noqa: PLC0415 - where there is a mistake
+
     found = get_close_matches(name, list(names), n=1, cutoff=0.6)
     return found[0] if found else None
 
