@@ -66,7 +66,7 @@ class Looker:
             new_node_id(), config.name, config.cluster_name, __version__, _addresses(config)
         )
         self._tasks = TaskScope("looking")
-        self._calls = BoundedCalls(self._tasks, self._options.grace_s)
+        self._calls = BoundedCalls(self._tasks, self._options)
 
     async def __aenter__(self) -> Self:
         try:

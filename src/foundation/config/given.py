@@ -9,9 +9,7 @@ from typing import Any, Literal
 from foundation.config.keys import Key
 from foundation.errors import ConfigurationError
 
-Source = Literal[
-    "default", "strategy", "detected", "profile", "file", "secrets", "environment", "argument", "run time"
-]
+Source = Literal["default", "strategy", "detected", "profile", "file", "secrets", "environment", "argument", "run time"]
 
 
 @dataclass(frozen=True, slots=True)
