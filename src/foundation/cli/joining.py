@@ -50,6 +50,8 @@ CookieFile = Annotated[
     ),
 ]
 
+Timeout = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")]
+
 
 def joining(
     cluster_name: str | None,

@@ -9,14 +9,13 @@ import typer
 
 from foundation import ChildReport, Cluster, Member
 from foundation.cli.failure import CommandFailed
-from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, Timeout, joining, run
 from foundation.cli.observing import observing
 from foundation.cluster.choosing import find_member
 from foundation.errors import CallError
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a distributed child.")]
 Node = Annotated[str, typer.Argument(metavar="NODE", help="The name or the id of a member.")]
-Timeout = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")]
 
 
 def migrate(  # noqa: PLR0913 - the options of the command

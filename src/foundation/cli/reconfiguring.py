@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from foundation.cli.failure import CommandFailed
-from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, Timeout, joining, run
 from foundation.cli.observing import observing
 from foundation.reconfiguration import Setting
 
@@ -36,7 +36,7 @@ def reconfigure(  # noqa: PLR0913 - the options of the command
     cookie_file: CookieFile = None,
     config: ConfigFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")] = 2.0,
+    timeout: Timeout = 2.0,
 ) -> int:
     """Change the configuration of all nodes while they run, or of none; without a change show what was changed."""
     values = _values(changes or ())

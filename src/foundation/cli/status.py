@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from foundation import Cluster, Member, MemberStatus
-from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, joining, run
+from foundation.cli.joining import ClusterName, ConfigFile, CookieFile, Host, Peers, Strategies, Timeout, joining, run
 from foundation.cli.node_report import NodeReport, totals
 from foundation.cli.observing import everybody, observing
 from foundation.distribution import ownership
@@ -32,7 +32,7 @@ def status(  # noqa: PLR0913 - the options of the command
     config: ConfigFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again each second, until Ctrl-C.")] = False,
-    timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to look for a node.")] = 2.0,
+    timeout: Timeout = 2.0,
 ) -> int:
     """Show who is in the cluster and what runs where."""
     arguments = joining(cluster_name, cluster, peer, host, cookie_file, config)
